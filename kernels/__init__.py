@@ -1,0 +1,1 @@
+"""gpuflow's fast code on bare arrays. Knows nothing of gpuflow; loads Numba and CuPy when a kernel first needs them."""

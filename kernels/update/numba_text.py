@@ -1,0 +1,197 @@
+"""A rule as Numba text: one file with the helpers and the kernel, ready for `build.numba_module`."""
+
+from __future__ import annotations
+
+from gpuflow_kernels.update import layout
+from gpuflow_kernels.update.layout import COLUMNS, SCALARS, TAGS, Variant
+
+# Reordering and contraction allowed, NaN and infinity kept: full fastmath would assume them away.
+_HEAD = '''\
+import math
+import numpy as np
+from numba import njit, prange
+
+real = np.float32
+flags = dict(error_model="numpy", fastmath={"contract", "arcp", "reassoc", "nsz"})
+helper = njit(inline="never", **flags)
+
+
+@helper
+def where(condition, a, b):
+    return a if condition else b
+
+
+@helper
+def sign(x):
+    return where(x > 0, real(1), real(0)) - where(x < 0, real(1), real(0))
+
+
+@helper
+def fmin(a, b):
+    return a if (a < b or a != a) else b
+
+
+@helper
+def fmax(a, b):
+    return a if (a > b or a != a) else b
+
+
+@helper
+def sqrt(x):
+    return real(math.sqrt(x))
+
+
+@helper
+def fabs(x):
+    return real(math.fabs(x))
+'''
+
+_WIDEN = {
+    "float32": "", "float64": "",
+    "bfloat16": '''
+
+@helper
+def widen_bfloat16(bits):
+    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
+
+
+@helper
+def round_bfloat16(x):
+    bits = np.float32(x).view(np.uint32)
+    nearest_even = np.uint32(bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
+    nan = np.uint32(bits | np.uint32(0x400000))
+    return np.uint16(where(x != x, nan, nearest_even) >> np.uint32(16))
+''',
+    "float16": '''
+
+@helper
+def widen_float16(bits):
+    wide = np.uint32(bits)
+    # the exponent moves from bias 15 to bias 127 by a product, which also makes subnormals right
+    small = np.uint32((wide & np.uint32(0x7FFF)) << np.uint32(13)).view(np.float32) * np.float32(2.0**112)
+    magnitude = small.view(np.uint32)
+    magnitude = np.uint32(where((wide & np.uint32(0x7C00)) == np.uint32(0x7C00), magnitude | np.uint32(0x7F800000), magnitude))
+    return np.uint32(magnitude | ((wide & np.uint32(0x8000)) << np.uint32(16))).view(np.float32)
+
+
+@helper
+def round_float16(x):
+    bits = np.float32(x).view(np.uint32)
+    size = np.uint32(bits & np.uint32(0x7FFFFFFF))
+    # below 2**-14: adding 0.5 leaves the subnormal, rounded to even, in the low bits
+    tiny = np.uint32((size.view(np.float32) + np.float32(0.5)).view(np.uint32) - np.uint32(0x3F000000))
+    odd = (size >> np.uint32(13)) & np.uint32(1)
+    normal = np.uint32(np.uint32(size - np.uint32(112 << 23) + np.uint32(0xFFF) + odd) >> np.uint32(13))
+    result = np.uint32(where(size < np.uint32(0x38800000), tiny, normal))
+    result = np.uint32(where(size >= np.uint32(0x47800000), np.uint32(0x7C00), result))
+    result = np.uint32(where(size > np.uint32(0x7F800000), np.uint32(0x7E00), result))
+    return np.uint16(result | ((bits >> np.uint32(16)) & np.uint32(0x8000)))
+''',
+}
+
+
+def head(real: str, *dtypes: str) -> str:
+    """Imports, the formula language's functions in type `real`, and conversions for the given dtypes."""
+    return _HEAD.replace("real = np.float32", f"real = np.{real}") + "".join(_WIDEN[d] for d in dict.fromkeys(dtypes))
+
+
+def widen(value: str, dtype: str) -> str:
+    return f"widen_{dtype}({value})" if _WIDEN[dtype] else f"real({value})"
+
+
+def rounded(value: str, dtype: str) -> str:
+    return f"round_{dtype}({value})" if _WIDEN[dtype] else value
+
+
+def update_text(rule, variant: Variant) -> str:
+    """The text of a module whose function `update(chunks, want, tags, columns, numbers, scalars, row_sumsq, group_sumsq,
+    layer_sumsq, layer_partials, *arrays)` updates every chunk whose row has tags.active == want."""
+    arrays = layout.arrays(rule, variant)
+    tag = {name: f"tags[row, {k}]" for k, name in enumerate(TAGS)}
+    column = {name: f"columns[row, {k}]" for k, name in enumerate(COLUMNS)}
+    tables = "tags, columns, numbers, scalars, row_sumsq, group_sumsq, layer_sumsq, layer_partials"
+
+    setup = [f"lr = real(numbers[set_, 0] * {column['lr_scale']})", f"decay = real({column['decay']})"]
+    setup += [f"{name} = real(numbers[set_, {k + 1}])" for k, name in enumerate(rule.numbers)]
+    if variant.phase != "apply":
+        setup += [f"{name} = real({column[name]})" for name in ("l1", "l2") if name in variant.stages]
+        if "value" in variant.stages:
+            setup += [f"lo = real({column['lo']} if {tag['clip']} == {layout.CLIP_VALUE} else -np.inf)",
+                      f"hi = real({column['hi']} if {tag['clip']} == {layout.CLIP_VALUE} else np.inf)"]
+        if "scale" in variant.stages:
+            setup.append(f"scale = real(scalars[{SCALARS.index('unscale')}] * "
+                         f"shrink({tag['clip']}, {column['hi']}, row_sumsq[row], group_sumsq[{tag['group']}]))")
+    if variant.ema:
+        setup.append(f"ema_rate = real(scalars[{SCALARS.index('ema_rate')}])")
+    if variant.phase == "apply":
+        setup += [f"{name} = real(math.sqrt(layer_sumsq[row, {k}]))" for k, name in enumerate(rule.norms)]
+    for name in arrays:
+        first = "source" if name == "grad_" else "begin"
+        setup.append(f"{name} = {name}[{first}:{first} + end - begin]")
+    if variant.phase == "prepare":
+        setup += [f"{name}_sum = 0.0" for name in rule.norms]
+
+    loop = [f"p = {widen('param_[i]', variant.param) if not variant.master else 'master_[i]'}"]
+    if variant.phase != "apply":
+        loop.append(f"g = {widen('grad_[i]', variant.grad)}")
+    loop += [f"{name} = {name}_[i]" for name in (*rule.state, "ema") if f"{name}_" in arrays]
+    loop += layout.body(rule, variant)
+    if variant.phase != "apply":
+        loop += [f"{name}_[i] = {name}" for name in rule.state]
+    if variant.phase == "prepare":
+        loop += [f"{name}_sum += np.float64({variable}) * np.float64({variable})" for name, variable in rule.norms.items()]
+    else:
+        loop += ["master_[i] = p"] if variant.master else []
+        loop.append(f"param_[i] = {rounded('p', variant.param)}")
+        loop += ["ema_[i] = ema"] if variant.ema else []
+    after = [f"layer_partials[c, {k}] = {name}_sum" for k, name in enumerate(rule.norms)] if variant.phase == "prepare" else []
+
+    indent = "\n    ".join
+    return f"""{head(variant.real, variant.param, variant.grad)}
+
+@helper
+def shrink(clip, most, row_sumsq, group_sumsq):
+    size = math.sqrt(row_sumsq) if clip == {layout.CLIP_NORM} else math.sqrt(group_sumsq)
+    wanted = clip == {layout.CLIP_NORM} or clip == {layout.CLIP_GROUP}
+    return 1.0 if (not wanted or size <= most) else most / size   # a NaN norm goes on to the gradient
+
+
+@njit(**flags)
+def chunk(c, row, begin, end, source, {tables}, {', '.join(arrays)}):
+    set_ = {tag['set']}
+    {indent(setup)}
+    for i in range(param_.size):
+        {('''
+        ''').join(loop)}
+    {indent(after or ['return'])}
+
+
+@njit(parallel=True, **flags)
+def update(chunks, want, {tables}, {', '.join(arrays)}):
+    if scalars[{SCALARS.index('skip')}] != 0.0:
+        for k in range(group_sumsq.size):
+            if not math.isfinite(group_sumsq[k]):
+                return
+    for c in prange(chunks.shape[0]):
+        row = chunks[c, 2]
+        if {tag['active']} == want:
+            chunk(c, row, chunks[c, 0], chunks[c, 1], chunks[c, 3], {tables}, {', '.join(arrays)})
+"""
+
+
+def sumsq_text(grad: str) -> str:
+    """The text of a module whose function `sumsq(chunks, want, tags, grad_, partials)` writes to partials[c] the sum of
+    squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want."""
+    return f"""{head('float64' if grad == 'float64' else 'float32', grad)}
+
+@njit(parallel=True, **flags)
+def sumsq(chunks, want, tags, grad_, partials):
+    for c in prange(chunks.shape[0]):
+        total = 0.0
+        if tags[chunks[c, 2], {TAGS.index('active')}] == want:
+            part = grad_[chunks[c, 3]:chunks[c, 3] + chunks[c, 1] - chunks[c, 0]]
+            for i in range(part.size):
+                x = np.float64({widen('part[i]', grad)})
+                total += x * x
+        partials[c] = total
+"""

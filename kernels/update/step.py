@@ -1,0 +1,373 @@
+"""FusedStep: clip, regularise and update any number of parameters in one pass, with the norm in another.
+
+    run = refresh (small tables to the device) + launch (norm partials, fold, update)
+
+`launch` touches device memory only, allocates nothing and waits for nothing, so a CUDA graph can hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gpuflow_kernels.update import layout
+from gpuflow_kernels.update.layout import (ALIGN, CHUNK, CLIP_NORM, CLIP_VALUE, DENSE, DTYPES, INACTIVE, SPARSE, TAGS,
+                                           Variant)
+from gpuflow_kernels.update.tables import Tables
+
+ON_NONFINITE = ("propagate", "skip")
+
+
+@dataclass
+class Bucket:
+    """The flat buffers of all parameters of one dtype; all of one length, one-dimensional, contiguous, on one device.
+
+    param   [n] float32, float64, float16 or bfloat16 (ml_dtypes).
+    grad    [n] of param's dtype, or float32.
+    state   {name: [n]} for each state of the rule; float32 (float64 beside float64 parameters).
+    begin   [rows] first element of each parameter, a multiple of 64.
+    end     [rows] one past its last element, padding not counted; begin == end is an empty parameter.
+    master  [n] float32 or None: the true value of a two-byte parameter; `param` becomes its rounded copy.
+    ema     [n] float32 (float64) or None: running average of the parameter.
+    """
+
+    param: object
+    grad: object
+    state: Mapping[str, object]
+    begin: Sequence[int]
+    end: Sequence[int]
+    master: object = None
+    ema: object = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.begin)
+
+
+@dataclass
+class _Plan:
+    """What a step needs of a bucket, worked out once: its chunks and packed arrays."""
+
+    bucket: Bucket
+    first_row: int
+    first_chunk: int
+    chunks: np.ndarray
+    device_chunks: object
+    stages: tuple[str, ...] = ()
+    ready: dict = field(default_factory=dict)  # (phase, dtype of the gradient) -> variant and packed arrays
+
+
+@dataclass
+class _Sums:
+    """Sums of squares, float64, on the device. row [rows], group [groups + 1], layer [rows, norms]."""
+
+    row: object
+    group: object
+    layer: object
+    layer_partials: object
+    first_chunk: int = 0
+
+    def layer_partials_of(self, chunks):
+        return self.layer_partials[self.first_chunk:self.first_chunk + len(chunks)]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which partials belong to which row: first [rows + 1] on the device; filled, starts: rows that have any (host)."""
+
+    first: object
+    filled: np.ndarray
+    starts: np.ndarray
+
+
+class FusedStep:
+    """One optimizer step over flat buffers, for one rule and any mix of per-parameter strategies.
+
+    rule     an UpdateRule.
+    buckets  one Bucket per dtype. Rows count through the buckets: first all of the first one's, then the next one's.
+    sets     how many number sets there are: rows of a set share learning rate and the rule's numbers.
+    groups   how many shared norms there are (global-norm clips); a row joins one by clip=CLIP_GROUP, group=k.
+    on_nonfinite  "propagate": an inf or NaN gradient goes where it goes. "skip": no row is changed in such a step; decided
+             on the device. Both see the gradients of all active rows, clipped or not.
+    measure  True: take the norms even where nothing clips by them, so that `norm()` can be read.
+    engine   the device's operations; by default from the buffers' kind (NumPy or CuPy).
+
+    Rows start with lr_scale 1, everything else off, set 0, active. Raises ValueError or TypeError for buffers that do not
+    fit each other, naming the bucket and what was expected.
+    """
+
+    def __init__(self, rule, buckets: Sequence[Bucket], *, sets: int = 1, groups: int = 1, on_nonfinite: str = "propagate",
+                 measure: bool = False, engine=None):
+        if on_nonfinite not in ON_NONFINITE:
+            raise ValueError(f"on_nonfinite: expected one of {ON_NONFINITE}, got {on_nonfinite!r}")
+        buckets = [buckets] if isinstance(buckets, Bucket) else list(buckets)
+        self.rule, self.groups, self.measure = rule, groups, measure
+        self.engine = engine or _engine_for(buckets)
+        self.rows = sum(b.rows for b in buckets)
+        for k, bucket in enumerate(buckets):
+            _check_bucket(rule, bucket, k)
+
+        self.host = Tables(self.rows, sets, len(rule.numbers), groups)
+        self.host.scalars[layout.SCALARS.index("skip")] = on_nonfinite == "skip"
+        self.tables = self.engine.tables(self.host)
+        self._plan(buckets)
+        chunks = sum(len(p.chunks) for p in self.plans)
+        zeros = self.engine.zeros
+        self.partials = zeros(chunks, np.float64)
+        self.sums = _Sums(zeros(self.rows, np.float64), zeros(groups + 1, np.float64), zeros((self.rows, len(rule.norms)), np.float64),
+                          zeros((chunks if rule.layered else 0, len(rule.norms)), np.float64))
+        self.extra_sumsq = zeros(self.rows, np.float64)
+        self._unscaled = False
+        self._everything = True
+        self.set_columns()
+
+    # -- strategies ------------------------------------------------------------------------------------------------------
+
+    def set_columns(self, **columns):
+        """Writes whole columns of the strategy table; each value is a scalar or an array [rows].
+
+        lr_scale  factor on the learning rate         l1, l2  regularisation: g += l2 * p + l1 * sign(p)
+        decay     decoupled weight decay              clip    CLIP_NONE, CLIP_VALUE, CLIP_NORM or CLIP_GROUP
+        lo, hi    bounds of CLIP_VALUE; hi is the largest norm for the other two
+        group     norm group, for CLIP_GROUP          set     number set
+        """
+        self.host.set_columns(**columns)
+        self._everything = True
+        clip = self.host.tags[:, TAGS.index("clip")]
+        column = {name: self.host.columns[:, k] for k, name in enumerate(layout.COLUMNS)}
+        self._clips_by_norm = bool((clip >= CLIP_NORM).any())
+        for plan in self.plans:
+            mine = slice(plan.first_row, plan.first_row + plan.bucket.rows)
+            used = {"scale": self._unscaled or (clip[mine] >= CLIP_NORM).any(), "value": (clip[mine] == CLIP_VALUE).any(),
+                    "l2": column["l2"][mine].any(), "l1": column["l1"][mine].any()}
+            stages = tuple(name for name in layout.STAGES if used[name])
+            if stages != plan.stages:
+                plan.stages = stages
+                plan.ready.clear()
+
+    def set_active(self, active):
+        """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE. An inactive row is not touched by `run` and is in
+        no norm. Costs a comparison when nothing changed."""
+        now = self.host.tags[:, TAGS.index("active")]
+        if not np.array_equal(now, active):
+            now[:] = active
+            self._everything = True
+
+    def rebind(self, bucket: int = 0, **arrays):
+        """Replaces buffers of a bucket: param=, grad=, master=, ema= or a state by name (ASGD's ring of gradients does so at
+        every step). A captured graph keeps the old addresses."""
+        target = self.plans[bucket].bucket
+        for name, array in arrays.items():
+            if name in self.rule.state:
+                target.state = {**target.state, name: array}
+            elif name in ("param", "grad", "master", "ema"):
+                setattr(target, name, array)
+            else:
+                raise ValueError(f"rebind: no buffer {name!r}; expected param, grad, master, ema or {self.rule.state}")
+        _check_bucket(self.rule, target, bucket)
+        self.plans[bucket].ready.clear()
+
+    # -- one step --------------------------------------------------------------------------------------------------------
+
+    def run(self, lr, numbers=None, *, unscale=None, ema_decay=None, sparse=(), between: Callable | None = None):
+        """One step: unscale, norms, clip, regularise, rule, copies, running average.
+
+        lr         float, or array [sets].
+        numbers    {name: float or array [sets]}, or one such dict per set; None keeps the last ones.
+        unscale    factor that undoes a loss scale (1 / scale); None for none. The norms are those after it.
+        ema_decay  decay of the running average, e.g. 0.999; needed when a bucket has `ema`.
+        sparse     [(row, ids, values)]: gradients of embedding rows, unique ids [k] and values [k, width]; such a row's other
+                   elements and states stay as they are. Its gradient counts in the norms. This part allocates.
+        between    called with group_sumsq (float64 [groups + 1], on the device) after the fold, before the update: the
+                   place to add what other processes found.
+        """
+        self.refresh(lr, numbers, unscale=unscale, ema_decay=ema_decay)
+        self.launch(sparse=sparse, between=between)
+
+    def refresh(self, lr, numbers=None, *, unscale=None, ema_decay=None):
+        """Puts the step's numbers into the tables and sends them to the device; arguments as for `run`."""
+        table = self.host.numbers
+        table[:, 0] = lr
+        if numbers is not None:
+            many = isinstance(numbers, (list, tuple))
+            if many and len(numbers) != len(table):
+                raise ValueError(f"numbers: expected one dict for each of the {len(table)} sets, got {len(numbers)}")
+            for column, name in enumerate(self.rule.numbers, 1):
+                try:
+                    table[:, column] = [one[name] for one in numbers] if many else numbers[name]
+                except KeyError:
+                    raise ValueError(f"numbers: rule {self.rule.name!r} needs {name!r}; it takes {self.rule.numbers}") from None
+        scalars = self.host.scalars
+        scalars[0] = 1.0 if unscale is None else unscale
+        if unscale is not None and not self._unscaled:
+            self._unscaled = True
+            self.set_columns()
+        if ema_decay is not None:
+            scalars[1] = 1.0 - ema_decay
+        self.engine.refresh(self.host, self._everything)
+        self._everything = False
+
+    def launch(self, *, sparse=(), between: Callable | None = None):
+        """The kernels of one step, with the tables as they are on the device."""
+        sparse = [self._sparse_plan(*entry) for entry in sparse]
+        if self._clips_by_norm or self._unscaled or self.measure or self.host.scalars[2]:
+            self._take_norms(sparse)
+            if between is not None:
+                between(self.sums.group)
+        if self.rule.layered:
+            self._update_in_two_passes()
+        else:
+            for plan in self.plans:
+                self._update(plan, "whole", plan.device_chunks, DENSE)
+        for plan, chunks, values in sparse:
+            self._update(plan, "whole", chunks, SPARSE, grad=values)
+
+    # -- what can be read ------------------------------------------------------------------------------------------------
+
+    def norm(self, group: int = 0):
+        """2-norm of the group's gradients in the last step, after unscaling and before clipping: a 0-d float64 array on the
+        device; reading it as a float is what waits. Needs a norm clip, unscaling, on_nonfinite="skip" or measure=True."""
+        return self.sums.group[group] ** 0.5
+
+    def row_norms(self):
+        """2-norm of each row's gradient in the last step: float64 [rows] on the device; as `norm`."""
+        return self.sums.row ** 0.5
+
+    def nonfinite(self):
+        """0-d bool array on the device: was there an inf or NaN among the active gradients of the last step?"""
+        return ~(abs(self.sums.group) < np.inf).all()
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _plan(self, buckets):
+        self.plans, row, chunk, owners = [], 0, 0, []
+        for bucket in buckets:
+            chunks = chunk_table(bucket.begin, bucket.end, row)
+            self.plans.append(_Plan(bucket, row, chunk, chunks, self.engine.constant(chunks)))
+            owners.append(chunks[:, 2])
+            row, chunk = row + bucket.rows, chunk + len(chunks)
+        self.folds = fold_table(np.concatenate(owners) if owners else np.zeros(0, np.int64), row, self.engine)
+
+    def _take_norms(self, sparse):
+        for plan in self.plans:
+            part = self.partials[plan.first_chunk:plan.first_chunk + len(plan.chunks)]
+            if "norm" not in plan.ready:
+                plan.ready["norm"] = str(plan.bucket.grad.dtype), self.engine.pack([plan.bucket.grad])
+            dtype, packed = plan.ready["norm"]
+            self.engine.sumsq(dtype, plan.device_chunks, DENSE, self.tables, packed, part)
+        if sparse:
+            self.extra_sumsq[...] = 0
+            for plan, chunks, values in sparse:
+                self._sparse_norm(chunks, values)
+        self.engine.fold(self.partials, self.folds, self.sums.row, self.tables["scalars"], self.extra_sumsq if sparse else None,
+                         self.tables["tags"][:, TAGS.index("group")], self.sums.group)
+
+    def _update_in_two_passes(self):
+        for plan in self.plans:
+            self._update(plan, "prepare", plan.device_chunks, DENSE)
+        self.engine.fold(self.sums.layer_partials, self.folds, self.sums.layer)
+        for plan in self.plans:
+            self._update(plan, "apply", plan.device_chunks, DENSE)
+
+    def _update(self, plan, phase, chunks, want, grad=None):
+        key = (phase, None if grad is None else str(grad.dtype))
+        if key not in plan.ready:
+            plan.ready[key] = self._prepare(plan, *key)
+        variant, names, packed = plan.ready[key]
+        if grad is not None:
+            packed = tuple(self.engine.pack([grad])[0] if n == "grad_" else a for n, a in zip(names, packed))
+        self.sums.first_chunk = plan.first_chunk
+        self.engine.update(self.rule, variant, chunks, want, self.tables, self.sums, packed)
+
+    def _prepare(self, plan, phase, grad_dtype):
+        """The kernel variant that a bucket needs in a phase, and the arrays to hand it."""
+        bucket = plan.bucket
+        variant = Variant(str(bucket.param.dtype), grad_dtype or str(bucket.grad.dtype), bucket.master is not None,
+                          bucket.ema is not None, plan.stages if phase != "apply" else (), phase)
+        names = layout.arrays(self.rule, variant)
+        buffers = {"param_": bucket.param, "grad_": bucket.grad, "master_": bucket.master, "ema_": bucket.ema}
+        buffers |= {f"{name}_": array for name, array in bucket.state.items()}
+        return variant, names, self.engine.pack([buffers[n] for n in names])
+
+    def _sparse_plan(self, row, ids, values):
+        if self.rule.layered:
+            raise ValueError(f"rule {self.rule.name!r} needs norms of whole parameters, which rows alone do not give; "
+                             "make the gradient dense (sparse=False)")
+        plan = next(p for p in self.plans if p.first_row <= row < p.first_row + p.bucket.rows)
+        local = row - plan.first_row
+        width = values.shape[1]
+        count = (plan.bucket.end[local] - plan.bucket.begin[local]) // max(width, 1)
+        if len(ids) != len(values) or width * count != plan.bucket.end[local] - plan.bucket.begin[local]:
+            raise ValueError(f"sparse row {row}: expected ids [k] and values [k, width] with width dividing "
+                             f"{plan.bucket.end[local] - plan.bucket.begin[local]}, got {ids.shape} and {values.shape}")
+        if self.host.tags[row, TAGS.index("active")] != SPARSE:
+            raise ValueError(f"row {row} got a sparse gradient but is not marked so; "
+                             f"call set_active with SPARSE ({SPARSE}) there (INACTIVE {INACTIVE}, DENSE {DENSE})")
+        values = values.reshape(-1)
+        # built with the ids' own array module: on a GPU the ids never come to the host
+        chunks = type(self.engine).sparse_chunks(ids, int(plan.bucket.begin[local]), width, row)
+        return plan, chunks, values
+
+    def _sparse_norm(self, chunks, values):
+        partials = self.engine.zeros(len(chunks), np.float64)
+        self.engine.sumsq(str(values.dtype), chunks, SPARSE, self.tables, self.engine.pack([values]), partials)
+        if len(chunks):
+            self.engine.add_rows(partials, chunks, self.extra_sumsq)
+
+
+def chunk_table(begin, end, first_row: int = 0, chunk: int = CHUNK) -> np.ndarray:
+    """int64 [n, 4] (begin, end, row, source): each range cut into pieces of at most `chunk`; empty ranges give none."""
+    begin, end = np.asarray(begin, np.int64), np.asarray(end, np.int64)
+    pieces = -(-(end - begin) // chunk)
+    owner = np.repeat(np.arange(len(begin)), pieces)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    start = begin[owner] + within * chunk
+    return np.stack([start, np.minimum(start + chunk, end[owner]), owner + first_row, start], axis=1)
+
+
+def fold_table(owners: np.ndarray, rows: int, engine) -> Folds:
+    """owners: int64 [chunks], the row of each chunk, ascending."""
+    first = np.searchsorted(owners, np.arange(rows + 1)).astype(np.int64)
+    filled = np.flatnonzero(first[1:] > first[:-1])
+    return Folds(engine.constant(first), filled, first[filled])
+
+
+def _engine_for(buckets):
+    if not buckets or isinstance(buckets[0].param, np.ndarray):
+        from gpuflow_kernels.update.cpu import CpuEngine
+
+        return CpuEngine()
+    from gpuflow_kernels.update.cuda import CudaEngine
+
+    return CudaEngine()
+
+
+def _check_bucket(rule, bucket: Bucket, k: int):
+    """Raises unless the buffers fit each other and the rule; the kernels index without looking."""
+    where, size, dtype = f"bucket {k}", bucket.param.size, str(bucket.param.dtype)
+    if dtype not in DTYPES:
+        raise TypeError(f"{where}: param is {dtype}; expected one of {DTYPES}")
+    real = "float64" if dtype == "float64" else "float32"
+    if set(bucket.state) != set(rule.state):
+        raise ValueError(f"{where}: rule {rule.name!r} has the states {rule.state}, got {tuple(bucket.state)}")
+    expected = {"grad": (bucket.grad, {dtype, real}), "master": (bucket.master, {"float32"}), "ema": (bucket.ema, {real})}
+    expected |= {name: (array, {real}) for name, array in bucket.state.items()}
+    expected["param"] = (bucket.param, {dtype})
+    for name, (array, dtypes) in expected.items():
+        if array is None and name in ("master", "ema"):
+            continue
+        if str(array.dtype) not in dtypes:
+            raise TypeError(f"{where}: {name} is {array.dtype}; expected {' or '.join(sorted(dtypes))} beside {dtype} parameters")
+        if array.shape != (size,) or not array.flags.c_contiguous:
+            raise ValueError(f"{where}: {name} must be contiguous of shape ({size},) like param, got {array.shape}; "
+                             "flatten it once where the buffers are made")
+    if bucket.master is not None and dtype in ("float32", "float64"):
+        raise TypeError(f"{where}: a master copy is for float16 and bfloat16 parameters; {dtype} is its own")
+    begin, end = np.asarray(bucket.begin), np.asarray(bucket.end)
+    if begin.shape != end.shape or begin.ndim != 1:
+        raise ValueError(f"{where}: begin and end must be lists of one length, got {begin.shape} and {end.shape}")
+    if begin.size and ((begin % ALIGN).any() or (begin < 0).any() or (end < begin).any() or (end > size).any()
+                       or (np.sort(begin)[1:] < np.sort(end)[:-1]).any()):
+        raise ValueError(f"{where}: ranges must start at multiples of {ALIGN}, lie in 0..{size} and not overlap")

@@ -1,0 +1,1 @@
+"""Automatic differentiation in eager mode: the tape, `grad`, PyLayer, and a numerical check."""

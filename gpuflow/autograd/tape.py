@@ -1,0 +1,593 @@
+"""Eager mode: run an op, record a node, walk the nodes back.
+
+The graph is made of nodes; a node points at the nodes (or leaf tensors) that its inputs came from and at nothing that
+came later, so graphs hold no cycles and free their memory as soon as the last result goes away. Nodes are numbered as
+they are made. That order is a topological one, so the walk back needs no counting of users: it always takes the
+youngest node that has a gradient waiting.
+
+The walk calls each op's gradient function on raw arrays. With `create_graph` it calls the same function on traced
+values (autograd/traced.py), whose every operation is recorded again.
+"""
+import heapq
+import itertools
+import threading
+import weakref
+
+import numpy as np
+
+from gpuflow import device, dispatch
+from gpuflow.autograd import traced
+from gpuflow.errors import explain
+from gpuflow.ops.registry import Spec, fit
+from gpuflow.ops.rows import SparseRows
+from gpuflow.tensor import Tensor
+
+_next_id = itertools.count(1).__next__
+_new_tensor = Tensor.__new__
+_quiet = {"all": "ignore"}
+
+
+class Node:
+    """One recorded op.
+
+    edges[i]: where input i's gradient goes: (Node or leaf Tensor, output index, shape, dtype), or None.
+    saved: what the gradient function reads. guards: (field, version list, version when saved).
+    """
+
+    __slots__ = ("__weakref__", "attrs", "edges", "guards", "hooks", "id", "op", "out_specs", "saved", "xp")
+
+    def __init__(self, op, xp, attrs, edges):
+        self.op, self.xp, self.attrs, self.edges = op, xp, attrs, edges
+        self.id = _next_id()
+        self.saved = self.out_specs = self.hooks = None
+        self.guards = ()
+
+    def gradients(self, g, create_graph):
+        """The gradients of the inputs (one per edge) for the gradient g of the output, shaped like the inputs."""
+        saved = self.saved
+        for field, counter, version in self.guards:
+            if counter[0] != version:
+                raise RuntimeError(explain(
+                    f"backward of {self.op.name}", f"{field} as it was in the forward pass",
+                    f"one that was changed in place {counter[0] - version} time(s) since",
+                    f"{field}.clone() before the change, or an op that is not in place"))
+        if create_graph:
+            return traced.gradients(self, g)
+        saved.into = self.slots() if self.op.writes else ()
+        return self.op.grad_function(self.xp, g, saved, **self.attrs)
+
+    def slots(self):
+        """Per input, the array its gradient may be written into at once: an unused range of an optimizer's arena."""
+        out = []
+        for i, edge in enumerate(self.edges):
+            target = edge[0] if edge is not None and i in self.op.writes else None
+            free = isinstance(target, Tensor) and target._grad is None and not target._hooks
+            out.append(target._grad_slot if free else None)
+        return out
+
+    def release(self):
+        """Forgets what it holds; a second backward through it is an error."""
+        self.saved = self.edges = None
+        self.guards = ()
+
+    def __repr__(self):
+        return f"<{self.op.name} #{self.id}>"
+
+
+class Eager(threading.local):
+    """The mode that computes at once. `recording` is switched by no_grad and friends, per thread."""
+
+    recording = True
+
+    def run(self, op, inputs, attrs):
+        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+        if op.promotes is not None and _mixed(arrays[op.promotes]):
+            inputs = dispatch.promoted(op, inputs)
+            arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+        xp = np if device._cupy is None else _module(op, arrays)
+        try:
+            if op.quiet and xp is np:
+                with np.errstate(all="ignore"):
+                    out = op.forward(xp, *arrays, **attrs)
+            else:
+                out = op.forward(xp, *arrays, **attrs)
+        except Exception as error:
+            raise _explained(op, inputs, attrs, error) from error
+        node = None
+        if self.recording and op.grad_function is not None:
+            for x in inputs:
+                if isinstance(x, Tensor) and not x.stop_gradient:
+                    node = _record(op, xp, inputs, arrays, attrs, out)
+                    break
+        if type(out) is not tuple:
+            return _wrap(xp, out, node, 0, op, inputs)
+        return tuple([_wrap(xp, a, None if i in op.no_grad_outputs else node, i, op, inputs)
+                      for i, a in enumerate(out)])
+
+    def run_inplace(self, op, target, inputs, attrs):
+        recorded = self.recording and any(isinstance(x, Tensor) and not x.stop_gradient for x in inputs)
+        if recorded:
+            _check_inplace(op, target)
+        out = self.run(op, inputs, attrs)
+        write_inplace(op, target, out, recorded)
+        return target
+
+
+def _check_inplace(op, target):
+    if target._node is None and not target.stop_gradient:
+        raise RuntimeError(explain(f"{op.name} in place", "a tensor that is no leaf of the graph",
+                                   f"the leaf {target.name}, whose gradient is wanted",
+                                   "with gpuflow.no_grad(): around the change, or an op that is not in place"))
+    if target._is_view:
+        raise RuntimeError(explain(f"{op.name} in place", "a tensor with memory of its own",
+                                   "a view (a slice, reshape or transpose) while gradients are recorded",
+                                   "x[index] = value on the tensor the view was taken from, or view.clone()"))
+
+
+def write_inplace(op, target, out, recorded):
+    """Makes `target` hold the result `out` of an op, in its own memory, with its history when that is recorded."""
+    if out._array.shape != target._array.shape or out._array.dtype != target._array.dtype:
+        raise ValueError(explain(f"{op.name} in place", f"a result of {list(target._array.shape)} "
+                                 f"{target._array.dtype}, as the tensor is",
+                                 f"{list(out._array.shape)} {out._array.dtype}", "the op that is not in place"))
+    target._write(out._array)
+    if recorded:
+        target._node, target._index, target.stop_gradient = out._node, out._index, out.stop_gradient
+
+
+def _wrap(xp, array, node, index, op, inputs):
+    if type(array) is not np.ndarray:
+        array = xp.asarray(array)  # NumPy turns 0-d results into scalars
+    out = _new_tensor(Tensor)
+    out._array = array
+    if node is None:
+        out.stop_gradient = True
+    else:
+        out.stop_gradient = False
+        out._node, out._index = node, index
+    if op.views:
+        out._version, out._is_view = inputs[0]._counted(), True
+    return out
+
+
+def _mixed(arrays):
+    """True when the operands need dispatch.promoted: their dtypes differ, or a number is not of the tensor's kind."""
+    kind = None
+    for a in arrays:
+        t = type(a)
+        if t is float:
+            if kind is None or kind.kind != "f":
+                return True
+        elif t is int:
+            if kind is None or kind.kind == "b":
+                return True
+        elif t is np.ndarray or hasattr(a, "dtype"):
+            if kind is None:
+                kind = a.dtype
+            elif a.dtype is not kind and a.dtype != kind:
+                return True
+        elif a is not None:
+            return True
+    return kind is None
+
+
+def _module(op, arrays):
+    """`xp` for the arrays; RuntimeError naming both devices when they are mixed."""
+    first = None
+    for a in arrays:
+        if device.is_array(a):
+            if first is None:
+                first = a
+            elif type(a) is not type(first) or device.place_of(a) != device.place_of(first):
+                raise RuntimeError(explain(op.name, "tensors on one device",
+                                           f"one on {device.place_of(first)} and one on {device.place_of(a)}",
+                                           "x.to(y.place) on one of them"))
+    return device.module_for(device.current_place()) if first is None else device.module_of(first)
+
+
+def _explained(op, inputs, attrs, error):
+    specs = [Spec(x._array.shape, x.dtype) if isinstance(x, Tensor) else x for x in inputs]
+    return op.explain_failure(specs, attrs, error)
+
+
+def _record(op, xp, inputs, arrays, attrs, out):
+    edges = []
+    for x in inputs:
+        if isinstance(x, Tensor) and not x.stop_gradient:
+            a = x._array
+            edges.append((x if x._node is None else x._node, x._index, a.shape, a.dtype))
+        else:
+            edges.append(None)
+    node = Node(op, xp, attrs, edges)
+    saved = op.saved_type()
+    saved.needs = [e is not None for e in edges]
+    guards = []
+    for field, kind, where in op.save_plan:
+        if kind == "output":
+            setattr(saved, field, out[where] if type(out) is tuple else out)
+        elif where < 0:
+            first = len(op.inputs)
+            setattr(saved, field, [_aspect(kind, a) for a in arrays[first:]])
+            if kind == "array":
+                guards += [(f"input {i}", x._counted(), x._counted()[0]) for i, x in enumerate(inputs[first:], first)
+                           if isinstance(x, Tensor)]
+        else:
+            setattr(saved, field, _aspect(kind, arrays[where]))
+            x = inputs[where]
+            if kind == "array" and isinstance(x, Tensor):
+                counter = x._version
+                if counter is None:
+                    counter = x._version = [0]
+                guards.append((field, counter, counter[0]))
+    if op.views:
+        counter = inputs[0]._counted()
+        guards.append((op.inputs[0], counter, counter[0]))
+    node.saved, node.guards = saved, guards
+    if type(out) is tuple:
+        node.out_specs = [(a.shape, a.dtype) for a in out]
+    return node
+
+
+def _aspect(kind, array):
+    if kind == "array":
+        return array
+    if kind == "shape":
+        return np.shape(array)
+    return array.dtype if hasattr(array, "dtype") else np.dtype(type(array))
+
+
+# ---- walking back --------------------------------------------------------------------------------------------------
+
+
+class Walk:
+    """One pass back from some outputs. `deliver(leaf, gradient)` receives what arrives at leaf tensors.
+
+    captures: {(node, index): list} filled with the gradients that pass there; blocked: ids of leaves and (node, index)
+    pairs that gradients stop at.
+    """
+
+    def __init__(self, deliver, create_graph, retain_graph, captures=None, blocked=frozenset()):
+        self.deliver, self.create_graph, self.retain = deliver, create_graph, retain_graph
+        self.captures = captures or {}
+        self.blocked = blocked
+        self.waiting: dict = {}
+        self.heap: list = []
+
+    def send(self, target, index, g):
+        """Adds g to what waits at a node's output, or delivers it to a leaf."""
+        if isinstance(target, Tensor):
+            if id(target) not in self.blocked:
+                for hook in (target._hooks or {}).values():
+                    g = _hooked(hook, g, self.create_graph)
+                self.deliver(target, g)
+            return
+        if (target, index) in self.blocked:
+            return
+        if target.edges is None:
+            raise RuntimeError(explain(
+                f"backward through {target.op.name}", "a graph that is still there",
+                "one that an earlier backward has freed", "backward(retain_graph=True) the first time"))
+        slots = self.waiting.get(target)
+        if slots is None:
+            count = 1 if target.out_specs is None else len(target.out_specs)
+            slots = self.waiting[target] = [None] * count
+            heapq.heappush(self.heap, (-target.id, target))
+        slots[index] = g if slots[index] is None else slots[index] + g
+
+    def run(self):
+        if self.create_graph:
+            self._run()
+        else:
+            with np.errstate(**_quiet):
+                self._run()
+
+    def _run(self):
+        heap, waiting, create = self.heap, self.waiting, self.create_graph
+        while heap:
+            node = heapq.heappop(heap)[1]
+            slots = waiting.pop(node)
+            if node.hooks:
+                for index, hook in node.hooks.values():
+                    if slots[index] is not None:
+                        slots[index] = _hooked(hook, slots[index], create)
+            if self.captures:
+                for index, g in enumerate(slots):
+                    found = self.captures.get((node, index))
+                    if found is not None and g is not None:
+                        found.append(g)
+            g = slots[0] if node.out_specs is None else _filled(node, slots, create)
+            grads = node.gradients(g, create)
+            edges, xp = node.edges, node.xp
+            for edge, g in zip(edges, grads, strict=True):
+                if edge is None or g is None:
+                    continue
+                target, index, shape, dtype = edge
+                if not create and type(g) is not SparseRows and (g.shape != shape or g.dtype is not dtype):
+                    g = fit(xp, g, shape, dtype)
+                elif type(g) is SparseRows and not isinstance(target, Tensor):
+                    g = g.dense()
+                self.send(target, index, g)
+            if not self.retain:
+                node.release()
+
+
+def _filled(node, slots, create):
+    """The gradients of all outputs, zeros for those that nobody used."""
+    full = [node.xp.zeros(shape, dtype) if g is None else g
+            for g, (shape, dtype) in zip(slots, node.out_specs, strict=True)]
+    return tuple([Tensor(g) if create and not isinstance(g, Tensor) else g for g in full])
+
+
+def _hooked(hook, g, create):
+    """What a user's hook makes of a gradient."""
+    if isinstance(g, SparseRows):
+        return hook(g) or g
+    answer = hook(g if create else Tensor(g))
+    if answer is None:
+        return g
+    if not isinstance(answer, Tensor):
+        raise TypeError(explain("gradient hook", "a Tensor or None", type(answer).__name__))
+    if answer._array.shape != (g._array if create else g).shape:
+        raise ValueError(explain("gradient hook", f"a gradient of shape {list((g._array if create else g).shape)}",
+                                 str(answer.shape)))
+    return answer if create else answer._array
+
+
+def accumulate(leaf, g):
+    """Adds g to leaf.grad. The first gradient goes into the optimizer's range where the leaf has one."""
+    held = leaf._grad
+    if isinstance(g, SparseRows):
+        if held is None:
+            leaf._grad = g
+        elif isinstance(held, SparseRows):
+            leaf._grad = held.plus(g)
+        else:
+            leaf._grad = Tensor(held._array + g.dense())
+        return
+    if isinstance(g, Tensor):  # create_graph: the gradient has a history of its own
+        leaf._grad = g if held is None else held + g
+        return
+    slot = leaf._grad_slot
+    if isinstance(held, SparseRows):
+        held = Tensor(held.dense())
+    if held is None:
+        if slot is None:
+            slot = g.copy()  # g may be shared with another input's gradient
+        elif g is not slot:
+            slot[...] = g
+        leaf._grad = Tensor(slot)
+    elif held._array is slot:
+        slot += g
+        if held._version is not None:
+            held._version[0] += 1
+    else:
+        leaf._grad = Tensor(held._array + g)
+
+
+def _seed(output, grad, create_graph):
+    """The gradient to start from at `output`: given, or one for a scalar."""
+    if not isinstance(output, Tensor):
+        raise TypeError(explain("backward", "tensors", type(output).__name__))
+    if output.stop_gradient:
+        raise RuntimeError(explain("backward", "a result that depends on a tensor with stop_gradient=False",
+                                   f"{output.name} with stop_gradient=True",
+                                   "set stop_gradient=False on an input, and compute outside no_grad"))
+    if grad is None:
+        if output._array.size != 1:
+            raise RuntimeError(explain("backward", "a loss with one element, or a gradient to start from",
+                                       f"shape {output.shape} and no gradient",
+                                       "loss.mean().backward(), or pass grad_tensor"))
+        xp = device.module_of(output._array)
+        grad = Tensor(xp.ones(output._array.shape, output._array.dtype))
+    elif not isinstance(grad, Tensor):
+        raise TypeError(explain("backward", "a Tensor to start from", type(grad).__name__))
+    elif grad._array.shape != output._array.shape:
+        raise ValueError(explain("backward", f"a gradient of the output's shape {output.shape}", str(grad.shape)))
+    return grad if create_graph else grad._array.astype(output._array.dtype, copy=False)
+
+
+def start(walk, outputs, grads):
+    for output, g in zip(outputs, grads, strict=True):
+        target = output if output._node is None else output._node
+        walk.send(target, output._index, _seed(output, g, walk.create_graph))
+    walk.run()
+
+
+def backward(tensors, grad_tensors=None, retain_graph: bool = False) -> None:
+    """Adds to `grad` of every leaf the gradient of the sum of `tensors` (each weighted by its entry in grad_tensors).
+
+    tensors: a Tensor or a list; a loss of one element needs no grad_tensors entry (None means ones).
+    retain_graph: keep the graph for another backward; otherwise it is freed, and going back again is a RuntimeError.
+    """
+    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    grads = [None] * len(tensors) if grad_tensors is None else (
+        [grad_tensors] if isinstance(grad_tensors, Tensor) else list(grad_tensors))
+    if len(grads) != len(tensors):
+        raise ValueError(explain("backward", f"{len(tensors)} grad_tensors, one per tensor", str(len(grads))))
+    start(Walk(accumulate, False, retain_graph), tensors, grads)
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bool = False, only_inputs: bool = True,
+         allow_unused: bool = False, no_grad_vars=None) -> list:
+    """The gradients of the sum of `outputs` with respect to each of `inputs`, as a list; no `.grad` is touched.
+
+    grad_outputs: what each output's gradient starts from (None: ones). create_graph: the gradients can be
+    differentiated again. retain_graph: default is create_graph. allow_unused: None for an input that the outputs do
+    not depend on, where otherwise a ValueError is raised. no_grad_vars: tensors that are treated as constants.
+    """
+    if not only_inputs:
+        raise ValueError(explain("grad", "only_inputs=True", "False", "Tensor.backward, which fills every leaf's grad"))
+    outputs, inputs, constants = _listed(outputs), _listed(inputs), _listed(no_grad_vars)
+    grads = [None] * len(outputs) if grad_outputs is None else _listed(grad_outputs)
+    if len(grads) != len(outputs):
+        raise ValueError(explain("grad", f"{len(outputs)} grad_outputs, one per output", str(len(grads))))
+    at_leaf = {id(x): [] for x in inputs if x._node is None}
+    at_node = {(x._node, x._index): [] for x in inputs if x._node is not None}
+    blocked = {id(x) if x._node is None else (x._node, x._index) for x in constants}
+
+    def deliver(leaf, g):
+        if id(leaf) in at_leaf:
+            at_leaf[id(leaf)].append(g)
+
+    walk = Walk(deliver, create_graph, create_graph if retain_graph is None else retain_graph, at_node, blocked)
+    start(walk, outputs, grads)
+    result = []
+    for x in inputs:
+        found = at_leaf[id(x)] if x._node is None else at_node[x._node, x._index]
+        total = None
+        for g in found:
+            total = g if total is None else total.plus(g) if isinstance(total, SparseRows) else total + g
+        if total is None and not allow_unused:
+            raise ValueError(explain("grad", "outputs that depend on every input", f"no path to {x.name}",
+                                     "allow_unused=True, which gives None for it"))
+        result.append(total if total is None or isinstance(total, Tensor | SparseRows) else Tensor(total))
+    return result
+
+
+def _listed(x):
+    return [] if x is None else [x] if isinstance(x, Tensor) else list(x)
+
+
+def register_hook(tensor, hook):
+    """Calls hook(gradient) when the tensor's gradient is known; a Tensor it returns takes the gradient's place.
+
+    Returns an object whose remove() takes the hook away. RuntimeError for a tensor with stop_gradient=True.
+    """
+    if tensor.stop_gradient:
+        raise RuntimeError(explain("register_hook", "a tensor that receives a gradient",
+                                   f"{tensor.name} with stop_gradient=True"))
+    if tensor._node is None:
+        if tensor._hooks is None:
+            tensor._hooks = {}
+        return HookHandle(tensor._hooks, hook)
+    if tensor._node.hooks is None:
+        tensor._node.hooks = {}
+    return HookHandle(tensor._node.hooks, (tensor._index, hook))
+
+
+class HookHandle:
+    """Takes a hook away again."""
+
+    def __init__(self, hooks: dict, entry):
+        self._hooks, self._key = hooks, _next_id()
+        hooks[self._key] = entry
+
+    def remove(self) -> bool:
+        """True when the hook was still there."""
+        return self._hooks.pop(self._key, None) is not None
+
+
+def retain_grads(tensor) -> None:
+    """Makes a tensor that is no leaf keep its gradient in `.grad` after backward."""
+    if tensor._node is None:
+        return
+    ref = weakref.ref(tensor)
+
+    def keep(g):
+        target = ref()
+        if target is not None:
+            target._grad = g if target._grad is None else target._grad + g
+
+    register_hook(tensor, keep)
+
+
+eager = Eager()
+dispatch.push(eager)
+
+
+class _GradMode:
+    """Switches recording inside a with-block or a decorated function; may be nested and used by several threads."""
+
+    _to = False
+
+    def __init__(self, func=None):
+        self._before: list = []
+        self._func = func
+
+    def __new__(cls, func=None):
+        self = super().__new__(cls)
+        if callable(func):  # @no_grad without parentheses
+            self.__init__()
+            return self._wrapped(func)
+        return self
+
+    def __enter__(self):
+        self._before.append(eager.recording)
+        eager.recording = self._to
+
+    def __exit__(self, *exc):
+        eager.recording = self._before.pop()
+
+    def __call__(self, func):
+        return self._wrapped(func)
+
+    def _wrapped(self, func):
+        import functools
+        import inspect
+
+        to = self._to
+
+        if inspect.isgeneratorfunction(func):
+            @functools.wraps(func)
+            def steps(*args, **kwargs):
+                with _switched(to):
+                    iterator = func(*args, **kwargs)
+                try:
+                    while True:
+                        with _switched(to):
+                            try:
+                                value = next(iterator)
+                            except StopIteration as stop:
+                                return stop.value
+                        yield value
+                finally:
+                    iterator.close()
+
+            return steps
+
+        @functools.wraps(func)
+        def inner(*args, **kwargs):
+            with _switched(to):
+                return func(*args, **kwargs)
+
+        return inner
+
+
+class no_grad(_GradMode):
+    """Context manager and decorator: ops inside are not recorded, so their results need no gradient."""
+
+
+class enable_grad(_GradMode):
+    """Context manager and decorator: ops inside are recorded, also within no_grad."""
+
+    _to = True
+
+
+class _switched(_GradMode):
+    def __new__(cls, to):
+        return object.__new__(cls)
+
+    def __init__(self, to):
+        super().__init__()
+        self._to = to
+
+
+class set_grad_enabled(_GradMode):
+    """Turns recording on or off: at once as a call, and back again as a context manager's end."""
+
+    def __new__(cls, mode):
+        return object.__new__(cls)
+
+    def __init__(self, mode: bool):
+        super().__init__()
+        self._to = bool(mode)
+        self._before.append(eager.recording)
+        eager.recording = self._to
+
+    def __enter__(self):
+        return None
+
+
+def is_grad_enabled() -> bool:
+    """True when ops are recorded in this thread."""
+    return eager.recording

@@ -1,0 +1,75 @@
+"""The one door: every op call of gpuflow passes `call`, and the mode on top of the stack decides what happens.
+
+Eager mode (autograd/tape.py) runs the op and records it; static mode appends it to a Program. A mode is an object with
+``run(op, inputs, attrs)`` and ``run_inplace(op, target, inputs, attrs)``.
+"""
+import numpy as np
+
+from gpuflow import device, dtypes
+from gpuflow.ops.registry import OPS
+from gpuflow.tensor import Tensor, as_operand
+
+_modes: list = []
+NO_ATTRS: dict = {}
+
+
+def push(mode) -> None:
+    """Makes `mode` the one that decides. autograd/tape.py pushes eager mode once, when it is imported."""
+    _modes.append(mode)
+
+
+def pop():
+    return _modes.pop()
+
+
+def mode():
+    """The mode that decides at present."""
+    return _modes[-1]
+
+
+def call(op, inputs, attrs=NO_ATTRS):
+    """Applies `op` (an OpDef) to `inputs` (tensors, None, or Python numbers where the op promotes).
+
+    Returns what the mode makes of it: a Tensor, or a tuple of them for an op with several outputs.
+    """
+    return _modes[-1].run(op, inputs, attrs)
+
+
+def call_inplace(op, target, inputs, attrs=NO_ATTRS):
+    """Applies `op` and writes the result into `target`, which must be the first input; returns `target`."""
+    return _modes[-1].run_inplace(op, target, inputs, attrs)
+
+
+def promoted(op, inputs):
+    """The inputs brought to one dtype: tensors are cast (recorded), arrays wrapped, Python numbers kept weak.
+
+    Slow path of a mode: eager mode comes here only when dtypes differ or a number does not fit the tensor's kind.
+    """
+    slots = range(len(inputs))[op.promotes]
+    inputs = list(inputs)
+    for i in slots:
+        if isinstance(inputs[i], np.generic | np.ndarray | list | tuple) or device.is_array(inputs[i]):
+            inputs[i] = as_operand(inputs[i])
+    tensors = [inputs[i] for i in slots if not isinstance(inputs[i], bool | int | float | complex)]
+    if not tensors:
+        for i in slots:
+            inputs[i] = as_operand(inputs[i])
+        tensors = [inputs[i] for i in slots]
+    kind = tensors[0].dtype
+    for t in tensors[1:]:
+        kind = dtypes.promote(kind, t.dtype, op.name)
+    for i in slots:
+        if isinstance(inputs[i], bool | int | float | complex):
+            kind = dtypes.of_scalar_operand(kind, inputs[i])
+    for i in slots:
+        if isinstance(inputs[i], bool | int | float | complex):
+            if i == slots[0]:  # results take their device from an array, so the first operand becomes one
+                inputs[i] = as_operand(inputs[i], kind, like=tensors[0])
+        elif inputs[i].dtype is not kind:
+            inputs[i] = call(OPS["cast"], (inputs[i],), {"dtype": kind})
+    return inputs
+
+
+def is_tensor(x) -> bool:
+    """True for a Tensor."""
+    return isinstance(x, Tensor)

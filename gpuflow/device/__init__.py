@@ -207,3 +207,23 @@ def synchronize(device=None) -> None:
 def loaded_cupy():
     """CuPy if this process has imported it already, else None: for code that must not be the first to import it."""
     return _cupy or sys.modules.get("cupy")
+
+
+def get_all_device_type() -> list:
+    """The kinds of device that can be used here: ["cpu"] or ["cpu", "gpu"]."""
+    return ["cpu", "gpu"] if cuda_available() else ["cpu"]
+
+
+def get_available_device() -> list:
+    """Every device by name: ["cpu", "gpu:0", ...]."""
+    return ["cpu", *(f"gpu:{i}" for i in range(device_count()))]
+
+
+def is_compiled_with_rocm() -> bool:
+    """False: gpuflow's GPU side is CUDA's."""
+    return False
+
+
+def is_compiled_with_xpu() -> bool:
+    """False: gpuflow's GPU side is CUDA's."""
+    return False

@@ -90,7 +90,7 @@ $(VENV)/bin/python:
 	    echo "making $(VENV) with $$($$python --version)"; exec $$python -m venv $(VENV); \
 	done; \
 	echo "make: found no Python >= 3.11 that can make virtual environments." >&2; \
-	echo "      On Debian or Ubuntu: apt-get install python3-venv. Or name an interpreter: make PYTHON=/path/to/python ..." >&2; \
+	echo "      On Debian or Ubuntu: apt-get install python3-venv. Or make it yourself: /path/to/python -m venv $(VENV)" >&2; \
 	exit 1
 
 $(LINKS)/gpuflow_kernels:

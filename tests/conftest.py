@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def known_state():
-    """The same seeds, device and default dtype for every test, whatever ran before; put back afterwards.
+    """The same seeds, device, default dtype and free names for every test, whatever ran before; put back afterwards.
 
     A test that asks for no device runs on the CPU, so that its result does not depend on the machine. Tests of kernels
     do not import gpuflow, and this fixture does not do it for them.
@@ -38,10 +38,14 @@ def known_state():
     if gpuflow is None:
         yield
     else:
-        device, dtype = gpuflow.get_device(), gpuflow.get_default_dtype()
+        from gpuflow import unique_name
+
+        device, dtype, grad = gpuflow.get_device(), gpuflow.get_default_dtype(), gpuflow.is_grad_enabled()
         gpuflow.set_device("cpu")
         gpuflow.seed(0)
-        yield
+        with unique_name.guard():
+            yield
+        gpuflow.set_grad_enabled(grad)
         gpuflow.set_default_dtype(dtype)
         gpuflow.set_device(device)
     np.random.set_state(before)

@@ -219,8 +219,9 @@ def test_a_bad_state_is_refused_and_changes_nothing():
     schedule = lr.ExponentialDecay(0.5, 0.9)
     with pytest.raises(ValueError, match=r"ExponentialDecay: expected .*missing: \['last_lr'\]"):
         schedule.set_state_dict({"last_epoch": 5})
-    with pytest.raises(TypeError, match="expected a dict"):
-        schedule.set_state_dict([5, 0.1])
+    for kind in ("ExponentialDecay", "CosineAnnealingWarmRestarts", "LinearWarmup"):
+        with pytest.raises(TypeError, match=f"^{kind}: expected a dict"):
+            build(lr, kind, VALID[kind]).set_state_dict(["last_epoch", 0.1])
     assert schedule.last_epoch == 0
     with pytest.warns(UserWarning, match="best"):
         schedule.set_state_dict({"last_epoch": 5, "last_lr": np.array(0.25), "best": 1.0})
@@ -275,6 +276,21 @@ def test_reduce_on_plateau_refuses_what_is_no_number(metric, error):
     with pytest.raises(error, match=r"ReduceOnPlateau: expected .*metrics"):
         schedule.step(metric)
     assert schedule.last_epoch == 0
+
+
+@pytest.mark.parametrize(("mode", "better", "equal"), [("min", 1.4, 1.5), ("max", 2.6, 2.5)])
+def test_progress_of_just_the_threshold_is_none(mode, better, equal):
+    schedule = lr.ReduceOnPlateau(1.0, mode, patience=0, factor=0.5, threshold=0.5, threshold_mode="abs")
+    assert walk(schedule, [2.0, equal]) == [1.0, 0.5]
+    schedule.step(better)
+    assert (schedule(), schedule.best, schedule.last_epoch) == (0.5, better, 3)
+    schedule.step(better, epoch=9)
+    assert schedule.last_epoch == 9
+
+
+def test_a_reduction_of_just_epsilon_is_left_out():
+    schedule = lr.ReduceOnPlateau(1.0, patience=0, factor=0.5, epsilon=0.25)
+    assert walk(schedule, [1.0, 1.0, 1.0, 1.0]) == [1.0, 0.5, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -372,6 +388,7 @@ REFUSED = [
     ("StepDecay", {"step_size": 0}, ValueError, "step_size"),
     ("StepDecay", {"step_size": 2.5}, TypeError, "step_size"),
     ("StepDecay", {"gamma": 1.5}, ValueError, "gamma"),
+    ("StepDecay", {"gamma": -0.5}, ValueError, "gamma"),
     ("LambdaDecay", {"lr_lambda": 0.9}, TypeError, "lr_lambda"),
     ("LambdaDecay", {"lr_lambda": lambda epoch: math.inf}, ValueError, "epoch 0"),
     ("MultiplicativeDecay", {"lr_lambda": None}, TypeError, "lr_lambda"),
@@ -389,6 +406,7 @@ REFUSED = [
     ("OneCycleLR", {"total_steps": 10.5}, TypeError, "total_steps"),
     ("OneCycleLR", {"divide_factor": 0}, ValueError, "divide_factor"),
     ("OneCycleLR", {"phase_pct": 1.1}, ValueError, "phase_pct"),
+    ("OneCycleLR", {"phase_pct": -0.1}, ValueError, "phase_pct"),
     ("OneCycleLR", {"phase_pct": 0.5, "three_phase": True}, ValueError, "phase_pct"),
     ("OneCycleLR", {"anneal_strategy": "step"}, ValueError, "anneal_strategy"),
     ("CyclicLR", {"max_learning_rate": 0.01}, ValueError, "max_learning_rate"),
@@ -427,6 +445,9 @@ REFUSED = [
     ("WarmupStableDecay", {"warmup_steps": -1}, ValueError, "warmup_steps"),
     ("WarmupStableDecay", {"stable_steps": -1}, ValueError, "stable_steps"),
     ("WarmupStableDecay", {"decay_steps": 0}, ValueError, "decay_steps"),
+    ("WarmupStableDecay", {"learning_rate": -0.5}, ValueError, "learning_rate"),
+    ("WarmupStableDecay", {"start_lr": -0.1}, ValueError, "start_lr"),
+    ("WarmupStableDecay", {"end_lr": -0.1}, ValueError, "end_lr"),
     ("WarmupStableDecay", {"start_lr": 0.6}, ValueError, "start_lr"),
     ("WarmupStableDecay", {"end_lr": 0.6}, ValueError, "end_lr"),
     ("WarmupStableDecay", {"decay": "sqrt"}, ValueError, "1-sqrt"),
@@ -437,6 +458,15 @@ REFUSED = [
 def test_bad_arguments_are_refused(kind, wrong, error, named):
     with pytest.raises(error, match=rf"^{kind}: expected .*{named}.*, got "):
         build(lr, kind, {**VALID[kind], **wrong})
+
+
+def test_a_refusal_says_all_bounds_and_what_to_try():
+    with pytest.raises(ValueError) as caught:
+        lr.ExponentialDecay(0.5, 1.5)
+    assert str(caught.value) == "ExponentialDecay: expected gamma to be a finite number > 0 and < 1, got 1.5."
+    with pytest.raises(TypeError) as caught:
+        lr.LambdaDecay(0.5, 0.95)
+    assert "Try: lr_lambda=lambda epoch: 0.95 ** epoch." in str(caught.value)
 
 
 def test_every_class_has_a_refusal():

@@ -312,10 +312,10 @@ class Walk:
 
 
 def _filled(node, slots, create):
-    """The gradients of all outputs, zeros for those that nobody used."""
-    full = [node.xp.zeros(shape, dtype) if g is None else g
-            for g, (shape, dtype) in zip(slots, node.out_specs, strict=True)]
-    return tuple([Tensor(g) if create and not isinstance(g, Tensor) else g for g in full])
+    """The gradients of all outputs, zeros for those that nobody used (None where the node has no spec of it)."""
+    full = [node.xp.zeros(*spec) if g is None and spec is not None else g
+            for g, spec in zip(slots, node.out_specs, strict=True)]
+    return tuple([Tensor(g) if create and device.is_array(g) else g for g in full])
 
 
 def _hooked(hook, g, create):

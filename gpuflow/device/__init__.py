@@ -227,3 +227,6 @@ def is_compiled_with_rocm() -> bool:
 def is_compiled_with_xpu() -> bool:
     """False: gpuflow's GPU side is CUDA's."""
     return False
+
+
+from gpuflow.device import cuda  # noqa: E402  reads this module's functions, so it comes last

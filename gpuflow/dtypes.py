@@ -148,7 +148,7 @@ def promote(a: DType, b: DType, where: str) -> DType:
 
 
 def of_scalar_operand(tensor_dtype: DType, scalar) -> DType:
-    """The type of an operation on a tensor and a Python number: the tensor's own unless the number cannot fit in kind."""
+    """The type of an operation on a tensor and a Python number: the tensor's own, unless the number is no such kind."""
     if isinstance(scalar, complex):
         return tensor_dtype if tensor_dtype.is_complex else (
             complex128 if tensor_dtype is float64 else complex64)

@@ -30,7 +30,7 @@ class Generator:
         return self._seed
 
     def get_state(self) -> dict:
-        """A state that `set_state` takes back. On a GPU it is only available as the seed (CuPy keeps no readable state)."""
+        """A state that `set_state` takes back. On a GPU it is the seed alone: CuPy gives no readable state."""
         if self.place.is_gpu_place():
             return {"seed": self._seed}
         return {"seed": self._seed, "bit_generator": self.rng.bit_generator.state}

@@ -285,7 +285,7 @@ class Cube(PyLayer):
 
     @staticmethod
     def backward(ctx, g):
-        x, y = ctx.saved_tensor()
+        y = ctx.saved_tensor()[1]
         return g * ctx.power * y
 
 

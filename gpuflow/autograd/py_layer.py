@@ -66,7 +66,7 @@ class _PyNode(tape.Node):
             context._saved = tuple(self._relinked(t) for t in kept)
         try:
             with tape.set_grad_enabled(create_graph):
-                grads = self.layer.backward(context, *[x if x is None or isinstance(x, Tensor) else Tensor(x) for x in g])
+                grads = self.layer.backward(context, *[Tensor(x) if device.is_array(x) else x for x in g])
         finally:
             context._saved = kept
         grads = list(grads) if isinstance(grads, tuple | list) else [grads]

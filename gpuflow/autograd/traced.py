@@ -239,7 +239,8 @@ def gradients(node, g):
         value = getattr(node.saved, field)
         if kind == "array":
             first = len(node.op.inputs)
-            value = [_input(node, i, a) for i, a in enumerate(value, first)] if where < 0 else _input(node, where, value)
+            many = where < 0
+            value = [_input(node, i, a) for i, a in enumerate(value, first)] if many else _input(node, where, value)
         elif kind == "output":
             value = Traced(_linked(node.xp.asarray(value), node, where))
         setattr(saved, field, value)

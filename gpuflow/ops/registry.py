@@ -94,7 +94,7 @@ class OpDef:
         return self.forward(xp, *arrays, **attrs) if trace is None else trace(self, arrays, attrs)
 
     def explain_failure(self, specs, attrs, error):
-        """The error to raise instead of `error`: the shape rule's own if it objects to the specs, else `error` named."""
+        """The error to raise instead: the shape rule's own if it objects to the specs, else `error` with the op's name."""
         try:
             self.infer(*specs, **attrs)
         except (TypeError, ValueError, IndexError) as better:
@@ -126,7 +126,7 @@ def op(name, *, infer, saves=(), outputs=("out",), promotes=(), quiet=False, vie
     infer: the shape rule.
     saves: inputs and outputs that the gradient reads; "x_shape" and "x_dtype" keep no array alive.
     outputs: names of the results.
-    promotes: neighbouring inputs that are brought to one dtype before the op (dtypes.promote) and may be Python numbers.
+    promotes: neighbouring inputs that are brought to one dtype first (dtypes.promote) and may be Python numbers.
     quiet: NumPy must not warn when this op overflows or divides by zero; a result of inf or nan is the answer.
     views: the result may share the first input's memory.
     writes: inputs whose gradient the op can write where `saved.into` says.

@@ -63,7 +63,9 @@ def promoted(op, inputs):
             kind = dtypes.of_scalar_operand(kind, inputs[i])
     for i in slots:
         if isinstance(inputs[i], bool | int | float | complex):
-            if i == slots[0]:  # results take their device from an array, so the first operand becomes one
+            # results take their device from an array, so the first operand becomes one; and to NumPy a Python number is
+            # weak beside its own types only, not beside bfloat16
+            if i == slots[0] or kind is dtypes.bfloat16:
                 inputs[i] = as_operand(inputs[i], kind, like=tensors[0])
         elif inputs[i].dtype is not kind:
             inputs[i] = call(OPS["cast"], (inputs[i],), {"dtype": kind})

@@ -4,6 +4,7 @@ import numpy as np
 from gpuflow import device
 from gpuflow.autograd import tape
 from gpuflow.errors import explain
+from gpuflow.ops.rows import SparseRows
 from gpuflow.tensor import Tensor, to_tensor
 
 
@@ -13,7 +14,7 @@ def check_gradients(function, inputs, order: int = 2, eps: float = 1e-5, rtol: f
 
     function: takes tensors and returns a tensor or a tuple of them; outputs that carry no gradient are left out. It
     must give the same result for the same inputs (a random one has to seed itself).
-    inputs: tensors or arrays. The float64 ones that are arrays, or tensors with stop_gradient=False, are checked, one
+    inputs: tensors, arrays, numbers or None. The float64 ones that are arrays, or tensors with stop_gradient=False, are checked, one
     after the other; all others are constants. Lower precision is refused: differences of float32 say nothing.
     order: 1, or 2 to check the gradient's own gradient (create_graph) in the same way.
     eps: the step. The error of central differences is about eps**2 from above and 1e-16 / eps from below.
@@ -26,22 +27,27 @@ def check_gradients(function, inputs, order: int = 2, eps: float = 1e-5, rtol: f
     if order not in (1, 2):
         raise ValueError(explain("check_gradients", "order 1 or 2", repr(order)))
     rng = np.random.default_rng(seed)
-    inputs = [x if x is None or isinstance(x, Tensor) else _leaf(x) for x in inputs]
+    inputs = [_leaf(x) if device.is_array(x) else x for x in inputs]
     checked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and not x.stop_gradient]
     for i in checked:
-        if str(inputs[i].dtype.name) != "float64":
+        if inputs[i].dtype.name != "float64":
             raise TypeError(explain("check_gradients", "float64 inputs", f"{inputs[i].dtype.name} as input {i}",
                                     "x.astype('float64')"))
     if not checked:
         raise ValueError(explain("check_gradients", "an input whose gradient is wanted", "none"))
-    _compare(function, inputs, checked, rng, eps, rtol, atol, "first")
+    outputs = _floats(function(*inputs))
+    live = [not t.stop_gradient for t in outputs]
+    if not any(live):
+        raise AssertionError("check_gradients: no output of the function carries a gradient")
+    weights = [_random_like(rng, t) for t in outputs]
+    _compare("first order", function, live, inputs, checked, rng, eps, rtol, atol)
     if order == 2:
-        weights = [_like(rng, t) for t in _outputs(function(*inputs))]
 
         def slope(*xs):
-            return _gradients(function, xs, checked, weights, create_graph=True)
+            return _gradients(function, live, xs, checked, weights, create_graph=True)
 
-        _compare(slope, inputs, checked, rng, eps, rtol, atol, "second")
+        # here a gradient without a history counts as well: it must be a constant
+        _compare("second order", slope, [True] * len(checked), inputs, checked, rng, eps, rtol, atol)
 
 
 def _leaf(array):
@@ -50,58 +56,45 @@ def _leaf(array):
     return tensor
 
 
-def _outputs(result):
+def _floats(result):
     return [t for t in (result if isinstance(result, tuple | list) else (result,))
-            if isinstance(t, Tensor) and t.dtype.is_floating and not t.stop_gradient]
+            if isinstance(t, Tensor) and t.dtype.is_floating]
 
 
-def _like(rng, tensor):
+def _random_like(rng, tensor):
     return Tensor(device.module_of(tensor._array).asarray(rng.standard_normal(tensor.shape)))
 
 
-def _gradients(function, inputs, checked, weights, create_graph=False):
-    """The gradients of <weights, function(inputs)>, zeros where there is no path."""
-    outputs = _outputs(function(*inputs))
+def _gradients(function, used, inputs, checked, weights, create_graph=False):
+    """The gradients of <weights, used outputs> for the checked inputs, zeros where there is no path."""
+    pairs = [(t, w) for t, w, use in zip(_floats(function(*inputs)), weights, used, strict=True)
+             if use and not t.stop_gradient]
     wanted = [inputs[i] for i in checked]
-    found = tape.grad(outputs, wanted, weights, create_graph=create_graph, allow_unused=True) if outputs else (
-        [None] * len(wanted))
-    return tuple(to_tensor(np.zeros(x.shape), place=x.place) if g is None else
-                 g.to_dense() if g.is_selected_rows() else g for x, g in zip(wanted, found, strict=True))
+    found = tape.grad([t for t, _ in pairs], wanted, [w for _, w in pairs], create_graph=create_graph,
+                      allow_unused=True) if pairs else [None] * len(wanted)
+    return [Tensor(device.module_of(x._array).zeros_like(x._array)) if g is None else
+            g.to_dense() if isinstance(g, SparseRows) else g for x, g in zip(wanted, found, strict=True)]
 
 
-def _compare(function, inputs, checked, rng, eps, rtol, atol, which):
-    outputs = _outputs(function(*inputs))
-    if not outputs:
-        if which == "second":  # the gradient is a constant: the differences must agree
-            outputs = list(function(*inputs))
-        else:
-            raise AssertionError(f"{which} order: no output of the function carries a gradient")
-    weights = [_like(rng, t) for t in outputs]
-    analytic = _gradients(function, inputs, checked, weights) if _outputs(outputs) else None
-    keep = [not t.stop_gradient for t in outputs] if analytic else [True] * len(outputs)
-    live = [not t.stop_gradient for t in _all(function(*inputs))] if analytic else keep
+def _compare(what, function, used, inputs, checked, rng, eps, rtol, atol):
+    """Compares <u, gradient> with the slope of <weights, function> along u, for one checked input after the other."""
+    weights = [_random_like(rng, t) for t in _floats(function(*inputs))]
+    gradients = _gradients(function, used, inputs, checked, weights)
 
     def value(i, x):
-        moved = [Tensor(x, stop_gradient=inputs[i].stop_gradient) if j == i else t for j, t in enumerate(inputs)]
-        results = [t for t, use in zip(_all(function(*moved)), live, strict=True) if use]
-        return sum(float((w._array * t._array).sum()) for w, t in zip(weights, results, strict=True))
+        moved = [Tensor(x, inputs[i].stop_gradient) if j == i else t for j, t in enumerate(inputs)]
+        return sum(float((w._array * t._array).sum())
+                   for t, w, use in zip(_floats(function(*moved)), weights, used, strict=True) if use)
 
-    for position, i in enumerate(checked):
-        at = inputs[i]._array
-        u = _like(rng, inputs[i])._array
+    for i, gradient in zip(checked, gradients, strict=True):
+        at, u = inputs[i]._array, _random_like(rng, inputs[i])._array
         here, above, below = value(i, at), value(i, at + eps * u), value(i, at - eps * u)
-        numeric = (above - below) / (2 * eps)
-        exact = float((u * analytic[position]._array).sum()) if analytic else 0.0
-        if abs(exact - numeric) <= atol + rtol * max(abs(exact), abs(numeric)):
+        numeric, analytic = (above - below) / (2 * eps), float((u * gradient._array).sum())
+        if abs(analytic - numeric) <= atol + rtol * max(abs(analytic), abs(numeric)):
             continue
         right, left = (above - here) / eps, (here - below) / eps
-        text = (f"{which} order, input {i} {inputs[i].shape}: the gradient gives {exact:.10g}, differences give "
+        text = (f"{what}, input {i} {inputs[i].shape}: the gradient gives {analytic:.10g}, central differences "
                 f"{numeric:.10g} (eps {eps})")
         if abs(right - left) > 0.01 * max(abs(right), abs(left)):
             text += f". The slope is {left:.6g} before the point and {right:.6g} after it: a kink? Move the inputs"
         raise AssertionError(text)
-
-
-def _all(result):
-    return [t for t in (result if isinstance(result, tuple | list) else (result,))
-            if isinstance(t, Tensor) and t.dtype.is_floating]

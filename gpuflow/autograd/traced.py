@@ -213,7 +213,7 @@ def _install_functions():
              "sign": "sign", "maximum": "maximum", "minimum": "minimum", "power": "pow", "log1p": "log1p",
              "expm1": "expm1", "sinh": "sinh", "cosh": "cosh", "multiply": "multiply", "add": "add",
              "logical_and": "logical_and", "logical_or": "logical_or", "logical_not": "logical_not",
-             "isfinite": "isfinite", "isnan": "isnan", "floor": "floor"}
+             "isfinite": "isfinite", "isnan": "isnan", "floor": "floor", "trunc": "trunc"}
     for function, name in plain.items():
         setattr(Namespace, function,
                 lambda self, *xs, name=name: _call(name, *[_weak(x) for x in xs]))

@@ -124,6 +124,7 @@ def linear_grad(xp, g, saved):
         to_weight = product(xp, x.T, rows, into[1])
     if saved.needs[2]:
         to_bias = column_sums(xp, rows, into[2])
+        to_bias = to_bias if to_bias.shape == saved.bias_shape else to_bias.reshape(saved.bias_shape)
     return to_x, to_weight, to_bias
 
 

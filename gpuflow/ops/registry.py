@@ -48,8 +48,9 @@ class OpDef:
     """One registered op. Made by `@op`; `name`, `inputs` and `attrs` are read from the forward's signature."""
 
     def __init__(self, name, forward, infer, *, saves, outputs, promotes, quiet, views, writes,
-                 no_grad_outputs):
-        self.name, self.forward, self.infer = name, forward, infer
+                 no_grad_outputs, as_float):
+        self.name, self.infer = name, infer
+        self.forward = _in_wide_float(forward) if as_float else forward
         code = forward.__code__  # what inspect.signature would tell, at a tenth of its time
         names, keywords = code.co_varnames, code.co_argcount + code.co_kwonlyargcount
         self.inputs = names[1:code.co_argcount]
@@ -116,11 +117,26 @@ class Saved:
     __slots__ = ("into", "needs")
 
 
+def _in_wide_float(forward):
+    """`forward` of an op with `as_float`."""
+
+    def wide(xp, x, *rest, **attrs):
+        kind = x.dtype
+        if kind.itemsize > 2 and kind.kind == "f":
+            return forward(xp, x, *rest, **attrs)
+        if kind.kind in "biu":
+            return forward(xp, x.astype(dtypes.default_float().dtype), *rest, **attrs)
+        narrow = forward(xp, x.astype(xp.float32), *rest, **attrs)
+        return tuple(a.astype(kind) for a in narrow) if type(narrow) is tuple else narrow.astype(kind)
+
+    return wide
+
+
 OPS: dict[str, OpDef] = {}
 
 
 def op(name, *, infer, saves=(), outputs=("out",), promotes=(), quiet=False, views=False, writes=(),
-       no_grad_outputs=()):
+       no_grad_outputs=(), as_float=False):
     """Decorator that registers a forward function as the op `name`.
 
     infer: the shape rule.
@@ -131,13 +147,16 @@ def op(name, *, infer, saves=(), outputs=("out",), promotes=(), quiet=False, vie
     views: the result may share the first input's memory.
     writes: inputs whose gradient the op can write where `saved.into` says.
     no_grad_outputs: positions of results that carry no gradient (indices, masks).
+    as_float: forward sees its first input as float32 or float64 only: integers come as the default float, and float16 and
+        bfloat16 as float32 (then one rounding at the end, to the input's type). Goes with infer=floating().
     """
 
     def register(forward):
         if name in OPS:
             raise ValueError(explain("@op", "a name that is not taken", repr(name)))
         OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), outputs=tuple(outputs), promotes=tuple(promotes),
-                          quiet=quiet, views=views, writes=tuple(writes), no_grad_outputs=no_grad_outputs)
+                          quiet=quiet, views=views, writes=tuple(writes), no_grad_outputs=no_grad_outputs,
+                          as_float=as_float)
         return OPS[name]
 
     return register
@@ -151,6 +170,15 @@ def same_as(_input="x", dtype=None):
 
     def rule(x, *rest, **attrs):
         return Spec(x.shape, x.dtype if dtype is None else dtype)
+
+    return rule
+
+
+def floating(_input="x"):
+    """The result has the first input's shape; its dtype if that is a float, else the default float."""
+
+    def rule(x, *rest, **attrs):
+        return Spec(x.shape, x.dtype if x.dtype.is_differentiable else dtypes.default_float())
 
     return rule
 

@@ -177,7 +177,7 @@ def stack_grad(xp, g, saved, *, axis=0):
 @op("flip", infer=lambda x, *, axis: Spec(x.shape, x.dtype))
 def flip(xp, x, *, axis):
     """x with the order of elements reversed along each of `axis`."""
-    return xp.flip(x, tuple(axis) if isinstance(axis, list) else axis)
+    return xp.flip(x, tuple(axis) if isinstance(axis, list) else axis).copy()
 
 
 @flip.grad

@@ -1,0 +1,144 @@
+"""Sample inputs per op, walked by test_gradients.py. A family of ops may keep its own in cases_<family>.py (`CASES`).
+
+An entry is ``name: [(inputs, attrs), ...]`` or ``(inputs, attrs, options...)``, the fields of `Case` in their order.
+float64 arrays are checked for their gradients; keep them away from kinks and from ties, where there is no gradient.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from gpuflow import dtypes
+from gpuflow.ops.index import Slot
+
+
+class Case(NamedTuple):
+    """inputs: arrays, numbers or None; attrs: the op's attributes.
+
+    constants: positions of float inputs that receive no gradient. order: 2, 1 or 0 (no gradient check), say why.
+    not_in: dtypes the op is not offered in. shape_from_numbers: the result's shape depends on the numbers.
+    """
+
+    inputs: tuple
+    attrs: dict = {}
+    constants: tuple = ()
+    order: int = 2
+    not_in: tuple = ()
+    shape_from_numbers: bool = False
+
+
+_rng = np.random.default_rng(7)
+
+
+def normal(*shape):
+    """Numbers of both signs, at least 0.1 from zero and from each other: no ties and no kinks at 0."""
+    n = int(np.prod(shape, dtype=int))
+    values = (np.arange(n) // 2 + 1 + _rng.uniform(0, 0.5, n)) * 0.2 * np.where(np.arange(n) % 2, 1, -1)
+    return _rng.permutation(values).reshape(shape) if shape else np.asarray(values[0])
+
+
+def between(low, high, *shape):
+    """Distinct numbers inside (low, high), away from both ends."""
+    n = int(np.prod(shape, dtype=int))
+    values = low + (high - low) * (np.arange(n) + _rng.uniform(0.25, 0.75, n)) / n
+    return _rng.permutation(values).reshape(shape)
+
+
+def ints(high, *shape):
+    return _rng.integers(0, high, shape)
+
+
+def bools(*shape):
+    return _rng.random(shape) < 0.5
+
+
+WITHOUT_CASE: dict[str, str] = {}  # op name: why it has none
+
+CASES: dict[str, list] = {
+    # two operands
+    **{name: [((normal(2, 3), normal(2, 3)),), ((normal(2, 3), normal(3)),), ((normal(2, 1), normal(1, 3)),),
+              ((normal(2, 3), 2.5),), ((1.5, normal(2)),)]
+       for name in ("add", "subtract", "multiply", "divide")},
+    "pow": [((between(0.5, 2, 2, 3), normal(3)),), ((normal(2, 3), 2),), ((normal(2, 3), 3.0),),
+            ((between(0.5, 2, 4), -1.5),), ((2.0, normal(3)),), ((np.array([0.0, 1.0, 2.0]), 2.0),)],
+    **{name: [((normal(2, 3), between(-1, 1, 3)),), ((normal(2, 3), 0.05),)] for name in ("maximum", "minimum")},
+    "remainder": [((between(4.1, 4.9, 5), between(1.1, 1.2, 5)),), ((between(-4.9, -4.1, 3), 1.2),)],
+    "floor_divide": [((normal(2, 3), between(1, 2, 3)),), ((ints(9, 4), 2),)],
+    **{name: [((normal(2, 3), normal(3)),), ((ints(3, 4), ints(3, 4)),)]
+       for name in ("equal", "not_equal", "less_than", "less_equal", "greater_than", "greater_equal")},
+    **{name: [((bools(2, 3), bools(3)),), ((normal(2, 3), normal(3)),)]
+       for name in ("logical_and", "logical_or", "logical_xor")},
+    **{name: [((bools(2, 3), bools(3)),), ((ints(9, 2, 3), ints(9, 3)),)]
+       for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},
+    "logical_not": [((bools(3),),), ((normal(3),),)],
+    "bitwise_not": [((bools(3),),), ((ints(9, 3),),)],
+    "where": [((bools(2, 3), normal(2, 3), normal(3)),), ((bools(2, 3), normal(2, 3), 0.5),)],
+    # one operand
+    "cast": [((normal(3),), {"dtype": "float64"}), ((ints(5, 3),), {"dtype": dtypes.float32}),
+             ((normal(3),), {"dtype": dtypes.int32}, (), 0)],
+    "assign": [((normal(2, 3),),)],
+    "neg": [((normal(2, 3),),), ((bools(3),),)],
+    "scale": [((normal(2, 3),), {"scale": 2.5, "bias": 1.0}),
+              ((normal(2, 3),), {"scale": 2.5, "bias": 1.0, "bias_after_scale": False})],
+    # shape and index
+    "reshape": [((normal(2, 6),), {"shape": (3, -1)}), ((normal(2, 6),), {"shape": (0, 2, 3)})],
+    "transpose": [((normal(2, 3, 4),), {"perm": (2, 0, 1)}), ((normal(2, 3),), {"perm": (-1, 0)})],
+    "expand": [((normal(2, 1),), {"shape": (3, -1, 4)}), ((normal(3),), {"shape": (2, 3)})],
+    "squeeze": [((normal(2, 1, 1),), {}), ((normal(1, 2, 1),), {"axis": (0, 1)})],
+    "unsqueeze": [((normal(2, 3),), {"axis": 1}), ((normal(2, 3),), {"axis": (0, -1)})],
+    "concat": [((normal(2, 3), normal(2, 1)), {"axis": 1}), ((normal(2, 3), normal(1, 3)), {"axis": -2})],
+    "stack": [((normal(2, 3), normal(2, 3)), {"axis": 1}), ((normal(2), normal(2)), {"axis": -1})],
+    "flip": [((normal(2, 3),), {"axis": (0, 1)}), ((normal(2, 3),), {"axis": -1})],
+    "getitem": [((normal(4, 3),), {"index": (slice(None, None, 2), 1)}), ((normal(4),), {"index": 2}),
+                ((normal(4, 3), np.array([0, 2, 0])), {"index": Slot(0)}),
+                ((normal(4, 3), np.array([0, 2]), np.array([1, 1])), {"index": (Slot(0), Slot(1))}),
+                ((normal(2, 2), np.array([[True, False], [True, True]])), {"index": Slot(0)},
+                 (), 2, (), True)],
+    "put_into_zeros": [((normal(2),), {"index": slice(1, 3), "shape": (4,)}),
+                       ((normal(3), np.array([0, 2, 0])), {"index": Slot(0), "shape": (4,)}, (), 2, ("bfloat16",))],
+    "setitem": [((normal(4, 3), normal(3)), {"index": 1}),
+                ((normal(4, 3), normal(2, 3), np.array([0, 2])), {"index": Slot(0)}),
+                ((normal(4, 3), 0.5), {"index": (Ellipsis, 0)}),
+                ((normal(3, 2), normal(1, 2)), {"index": 0})],
+    # reductions
+    **{name: [((normal(2, 3, 2),), attrs) for attrs in
+              ({}, {"axis": 1}, {"axis": (0, -1), "keepdim": True}, {"axis": -1, "keepdim": True})]
+       for name in ("sum", "mean")},
+    # products
+    "matmul": [((normal(2, 3), normal(3, 4)),), ((normal(3), normal(3)),), ((normal(2, 3), normal(3)),),
+               ((normal(3), normal(3, 2)),), ((normal(2, 2, 3), normal(3, 2)),), ((normal(2, 3), normal(4, 3, 2)),),
+               ((normal(2, 1, 2, 3), normal(3, 3, 2)),), ((normal(3, 2), normal(3, 4)), {"transpose_x": True}),
+               ((normal(2, 3), normal(4, 3)), {"transpose_y": True}),
+               ((normal(2, 3, 2), normal(2, 4, 3)), {"transpose_x": True, "transpose_y": True}),
+               ((normal(5, 3, 2), normal(4, 3)), {"transpose_x": True, "transpose_y": True}),
+               ((normal(3), normal(2, 3, 2)),), ((normal(2, 2, 3), normal(3)),)],
+    "linear": [((normal(2, 3), normal(3, 4), normal(4)),), ((normal(2, 2, 3), normal(3, 4), None),),
+               ((normal(3), normal(3, 2), normal(2)),), ((normal(2, 3), normal(3, 2), normal(1, 2)),)],
+    # one operand, smooth on the whole line
+    **{name: [((normal(2, 3),),), ((ints(3, 2),),)]
+       for name in ("sin", "cos", "sinh", "cosh", "tanh", "asinh", "atan", "expm1", "exp", "square", "erf", "sigmoid",
+                    "log_sigmoid", "silu", "mish", "softsign", "tanhshrink", "stanh", "isnan", "isinf", "isfinite")},
+    # one operand, on part of it or with a kink at 0
+    **{name: [((between(0.3, 2, 2, 3),),), ((ints(3, 2) + 1,),)]
+       for name in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal")},
+    **{name: [((between(-0.9, 0.9, 2, 3),),)] for name in ("asin", "acos", "atanh", "tan")},
+    "acosh": [((between(1.2, 3, 2, 3),),)],
+    "logit": [((between(0.1, 0.9, 2, 3),),), ((between(0, 1, 7),), {"eps": 0.2})],
+    **{name: [((between(-2, 2, 7) + 0.03,),), ((ints(5, 3) - 2,),)]
+       for name in ("abs", "sign", "floor", "ceil", "trunc", "frac")},
+    "round": [((between(-2, 2, 7) + 0.03,),), ((between(-2, 2, 7),), {"decimals": 1}), ((ints(5, 3),),)],
+    "clip": [((normal(2, 3),), {"min": -0.25, "max": 0.31}), ((normal(2, 3),), {"min": 0.0}), ((normal(3),), {}),
+             ((ints(9, 4),), {"min": 2, "max": 5})],
+    "nan_to_num": [((np.array([1.0, -2.0, np.inf, -np.inf, np.nan]),), {}, (), 0),  # no differences at inf
+                   ((normal(3),), {"nan": 1.0})],
+    # activations
+    **{name: [((normal(2, 5) * 3,),)]
+       for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "hardtanh", "hardsigmoid", "hardswish",
+                    "hardshrink", "softshrink", "thresholded_relu")},
+    "gelu": [((normal(2, 3),), {}), ((normal(2, 3),), {"approximate": True})],
+    "softplus": [((normal(2, 3),), {}), ((normal(2, 5) * 20,), {"beta": 2.0, "threshold": 5.0})],
+    "prelu": [((normal(2, 3), normal(1)),), ((normal(2, 3, 2), normal(3)),),
+              ((normal(2, 2, 3), normal(3)), {"channel_axis": -1})],
+    "glu": [((normal(2, 4),),), ((normal(4, 3),), {"axis": 0})],
+    **{name: [((normal(2, 3),),), ((normal(2, 3, 2),), {"axis": 1}), ((np.array(0.5),),)]
+       for name in ("softmax", "log_softmax")},
+}

@@ -10,6 +10,8 @@
 
 VENV ?= .venv
 LINKS := out/path
+# what bench-peers compares with, in an environment of its own; never a dependency
+PEERS ?= torch==2.13.*
 ifneq ($(origin CUDA),command line)
 CUDA :=   # a CUDA in the environment is often the toolkit's folder
 endif
@@ -78,7 +80,7 @@ $(VENV)/.test: pyproject.toml setup.py | $(VENV)/bin/python
 
 $(VENV)/peers/.ready: pyproject.toml setup.py | $(VENV)/bin/python
 	@$(VENV)/bin/python -m venv $(VENV)/peers
-	$(call install,-e '.[demo]' torch,$(VENV)/peers)
+	$(call install,-e '.[demo]' $(PEERS),$(VENV)/peers)
 	@touch $@
 
 comma := ,

@@ -24,7 +24,8 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"param", "regularizer", "functional", "methods"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"})),
-    (frozenset({"hapi"}), frozenset({"distributed"}), frozenset({"cli", "__main__"})),
+    (frozenset({"hapi"}), frozenset({"distributed"}), frozenset({"cli", "__main__"}),
+     frozenset({"utils"})),
 )
 
 # (file, imported module): why this one arrow may point up or sideways. Each needs a reason a reader would accept; an

@@ -88,3 +88,16 @@ def numba_module(text: str):
     module = type(sys)(name)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)  # compiled again at each start
     return module
+
+
+@functools.cache
+def cuda_text(name: str) -> str:
+    """A `.cu` file with the package's own headers pasted in: NVRTC then needs no include path, and CuPy's cache, which is
+    keyed by text, sees a change in a header."""
+    lines = []
+    for line in source_text(name).splitlines():
+        if line.startswith('#include "'):
+            lines.append(cuda_text(line.split('"')[1]).replace("#pragma once", ""))
+        else:
+            lines.append(line)
+    return "\n".join(lines) + "\n"

@@ -45,16 +45,15 @@ class CpuEngine:
             _call(_update(rule, variant), packed, chunks, want, tables["tags"], tables["columns"], tables["numbers"],
                   tables["scalars"], sums.row, sums.group, sums.layer, sums.layer_partials_of(chunks), *packed)
 
-    @staticmethod
-    def sparse_chunks(ids, base: int, width: int, row: int) -> np.ndarray:
+    def sparse_chunks(self, ids, base: int, width: int, row: int) -> np.ndarray:
         """int64 [k, 4]: one chunk per embedding row."""
         ids = np.asarray(ids, np.int64)
         begin = base + ids * width
         return np.stack([begin, begin + width, np.full_like(ids, row), np.arange(len(ids)) * width], axis=1)
 
-    def add_rows(self, partials, chunks, extra):
-        """extra[row] += sum of partials; all chunks belong to one row."""
-        extra[chunks[0, 2]] += partials.sum()
+    def add_rows(self, partials, row: int, extra):
+        """extra[row] += sum of partials."""
+        extra[row] += partials.sum()
 
     def fold(self, partials, folds, out, scale_by=None, extra=None, groups=None, group_out=None):
         """out[row] = (sum of the row's partials + extra[row]) * unscale**2; group_out[group] = sum over its rows.

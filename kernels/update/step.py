@@ -221,7 +221,7 @@ class FusedStep:
         else:
             for plan in self.plans:
                 self._update(plan, "whole", plan.device_chunks, DENSE)
-        for plan, chunks, values in sparse:
+        for plan, _, chunks, values in sparse:
             self._update(plan, "whole", chunks, SPARSE, grad=values)
 
     # -- what can be read ------------------------------------------------------------------------------------------------
@@ -259,8 +259,8 @@ class FusedStep:
             self.engine.sumsq(dtype, plan.device_chunks, DENSE, self.tables, packed, part)
         if sparse:
             self.extra_sumsq[...] = 0
-            for plan, chunks, values in sparse:
-                self._sparse_norm(chunks, values)
+            for _, row, chunks, values in sparse:
+                self._sparse_norm(row, chunks, values)
         self.engine.fold(self.partials, self.folds, self.sums.row, self.tables["scalars"], self.extra_sumsq if sparse else None,
                          self.tables["tags"][:, TAGS.index("group")], self.sums.group)
 
@@ -307,14 +307,13 @@ class FusedStep:
                              f"call set_active with SPARSE ({SPARSE}) there (INACTIVE {INACTIVE}, DENSE {DENSE})")
         values = values.reshape(-1)
         # built with the ids' own array module: on a GPU the ids never come to the host
-        chunks = type(self.engine).sparse_chunks(ids, int(plan.bucket.begin[local]), width, row)
-        return plan, chunks, values
+        chunks = self.engine.sparse_chunks(ids, int(plan.bucket.begin[local]), width, row)
+        return plan, row, chunks, values
 
-    def _sparse_norm(self, chunks, values):
+    def _sparse_norm(self, row, chunks, values):
         partials = self.engine.zeros(len(chunks), np.float64)
         self.engine.sumsq(str(values.dtype), chunks, SPARSE, self.tables, self.engine.pack([values]), partials)
-        if len(chunks):
-            self.engine.add_rows(partials, chunks, self.extra_sumsq)
+        self.engine.add_rows(partials, row, self.extra_sumsq)
 
 
 def chunk_table(begin, end, first_row: int = 0, chunk: int = CHUNK) -> np.ndarray:

@@ -1,0 +1,80 @@
+// Shared by every kernel here: chunks, stored types and their conversions, 128-bit access, sums over a block.
+//   Text before this file (written by update/cuda_text.py): typedefs real, param_t, grad_t; WIDTH, THREADS; CLIP_*, TAG_*,
+//   COLUMN_*, SCALAR_* indices, all from update/layout.py.
+#pragma once
+
+// Elements [begin, end) of one parameter, handled by one block. source: where the gradient of `begin` lies; it differs
+// from begin for embedding rows, whose gradients come packed. 64-bit, since arenas grow past 2^31 elements.
+struct Chunk { long long begin, end, row, source; };
+
+struct bfloat16 { unsigned short bits; };
+struct float16 { unsigned short bits; };
+
+// Conversions by bits: no CUDA header to find on the user's machine, and the same text runs on the host for the tests.
+__device__ inline float widen(float x) { return x; }
+__device__ inline double widen(double x) { return x; }
+__device__ inline float widen(bfloat16 x) { return __uint_as_float(unsigned(x.bits) << 16); }
+__device__ inline float widen(float16 x) {
+  // the exponent moves from bias 15 to bias 127 by a product, which also makes subnormals right
+  unsigned bits = __float_as_uint(__uint_as_float((x.bits & 0x7fffu) << 13) * 0x1p112f);
+  if ((x.bits & 0x7c00u) == 0x7c00u) bits |= 0x7f800000u;
+  return __uint_as_float(bits | (x.bits & 0x8000u) << 16);
+}
+
+// Stores x in the type of `to`, rounded to nearest, ties to even; NaN stays NaN.
+__device__ inline void store(float& to, float x) { to = x; }
+__device__ inline void store(double& to, double x) { to = x; }
+__device__ inline void store(bfloat16& to, float x) {
+  const unsigned bits = __float_as_uint(x);
+  to.bits = (unsigned short)((x != x ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+__device__ inline void store(float16& to, float x) {
+  const unsigned bits = __float_as_uint(x), size = bits & 0x7fffffffu;
+  unsigned half;
+  if (size > 0x7f800000u) half = 0x7e00u;                                                     // NaN
+  else if (size >= 0x47800000u) half = 0x7c00u;                                               // 2^16 and more
+  else if (size < 0x38800000u) half = __float_as_uint(__uint_as_float(size) + 0.5f) - 0x3f000000u;  // subnormal below 2^-14
+  else half = (size - (112u << 23) + 0xfffu + ((size >> 13) & 1u)) >> 13;
+  to.bits = (unsigned short)(half | (bits >> 16 & 0x8000u));
+}
+
+// 128-bit access: WIDTH elements from or to an address that is a multiple of 16.
+template <class T> struct alignas(16) Pack { T at[16 / sizeof(T)]; };
+
+template <class T> __device__ inline void load_vector(T (&to)[WIDTH], const T* from) {
+  constexpr int each = 16 / sizeof(T);
+  #pragma unroll
+  for (int k = 0; k < WIDTH; k += each) {
+    const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(from + k);
+    #pragma unroll
+    for (int j = 0; j < each; ++j) to[k + j] = pack.at[j];
+  }
+}
+
+template <class T> __device__ inline void store_vector(T* to, const T (&from)[WIDTH]) {
+  constexpr int each = 16 / sizeof(T);
+  #pragma unroll
+  for (int k = 0; k < WIDTH; k += each) {
+    Pack<T> pack;
+    #pragma unroll
+    for (int j = 0; j < each; ++j) pack.at[j] = from[k + j];
+    *reinterpret_cast<Pack<T>*>(to + k) = pack;
+  }
+}
+
+__device__ inline bool on_16_bytes(const void* address) { return (unsigned long long)address % 16 == 0; }
+
+// Sum of x over the block, in a fixed order; right in thread 0. Every thread of the block must call it.
+__device__ inline double block_sum(double x) {
+  __shared__ double of_warp[THREADS / 32];
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  for (int step = 16; step > 0; step /= 2) x += __shfl_down_sync(0xffffffffu, x, step);
+  __syncthreads();  // the call before this one may still be reading of_warp
+  if (lane == 0) of_warp[warp] = x;
+  __syncthreads();
+  if (warp == 0) {
+    x = lane < THREADS / 32 ? of_warp[lane] : 0.0;
+    for (int step = 16; step > 0; step /= 2) x += __shfl_down_sync(0xffffffffu, x, step);
+  }
+  return x;
+}

@@ -40,7 +40,7 @@ from gpuflow.random import get_rng_state, seed, set_rng_state
 from gpuflow.tensor import Tensor, from_dlpack, set_printoptions, to_tensor
 
 _ROOMS = ("amp", "autograd", "io", "metric", "nn", "optimizer", "regularizer", "static", "text", "utils", "vision")
-_ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param"}
+_ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param", "create_parameter": "nn.create"}
 
 
 def __getattr__(name):

@@ -21,7 +21,7 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"ops"}),),
     (frozenset({"tensor", "dispatch"}),),
     (frozenset({"autograd"}), frozenset({"static"})),
-    (frozenset({"param", "regularizer", "functional", "methods"}),),
+    (frozenset({"param", "regularizer", "functional", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"})),
     (frozenset({"hapi"}), frozenset({"distributed"}), frozenset({"cli", "__main__"}),

@@ -1,0 +1,42 @@
+"""Making a parameter from a ParamAttr: its name, its initializer, or the parameter that already has the name."""
+from gpuflow import device, dtypes, unique_name
+from gpuflow.errors import explain
+from gpuflow.nn.initializer import Constant, XavierUniform
+from gpuflow.nn.initializer.gain import global_initializer
+from gpuflow.param import ParamAttr, checked_shape, free_name, new_parameter, shared_parameter
+
+
+def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, default_initializer=None, place=None):
+    """The Parameter for `attr` (whatever ParamAttr._to_attr takes), or None for False.
+
+    owner: what generated names start with ("linear_0" gives "linear_0.w_0" and, for a bias, "linear_0.b_0").
+    The first numbers come from attr's initializer, else the global one, else `default_initializer`, else
+    XavierUniform (zeros for a bias). A name that a living parameter has gives that parameter.
+    """
+    attr = ParamAttr._to_attr(None if attr == "" else attr)
+    if attr is False:
+        return None
+    kind = dtypes.default_float() if dtype is None else dtypes.convert(dtype)
+    shape = checked_shape(f"{owner}.create_parameter", shape)
+    found = shared_parameter(attr, shape, kind)
+    if found is not None:
+        return found
+    initializer = attr.initializer or global_initializer(is_bias) or default_initializer
+    if initializer is None:
+        if not kind.is_floating:
+            raise TypeError(explain(f"{owner}.create_parameter", f"an initializer for dtype {kind.name}", "none",
+                                    "default_initializer=nn.initializer.Constant(0)"))
+        initializer = Constant(0.0) if is_bias else XavierUniform()
+    place = device.current_place() if place is None else device.parse(place)
+    array = initializer.new_array(shape, kind, place)
+    return new_parameter(attr, attr.name or free_name(f"{owner}.{'b' if is_bias else 'w'}"), array)
+
+
+def create_parameter(shape, dtype, name=None, attr=None, is_bias=False, default_initializer=None):
+    """A Parameter outside any layer. shape: list of ints; dtype: default_initializer must fit it when it is no float.
+
+    name: short for attr=ParamAttr(name=name); attr wins.
+    """
+    if attr is None:
+        attr = ParamAttr(name=name)
+    return make_parameter(unique_name.generate("create_parameter"), shape, attr, dtype, is_bias, default_initializer)

@@ -1,0 +1,297 @@
+"""A CuPy that computes with NumPy: what catches code that only works on NumPy arrays, on machines without a GPU.
+
+Arrays of this module are no NumPy arrays and, as with CuPy, do not turn into them by themselves: NumPy functions refuse
+them, and functions here refuse NumPy arrays. A name, a method or an argument that the real CuPy does not have is an error
+here too (the real package is imported to ask; it needs no GPU for that). Results are always arrays, never scalars.
+
+What it cannot tell: anything about speed, streams or asynchrony, and what a CUDA kernel computes; the kernels' text is
+run on the CPU by its own checker (kernels/check).
+"""
+import contextlib
+import functools
+import inspect
+import sys
+import types
+
+import cupy as real
+import cupyx as real_x
+from cupy.random import Generator as RealGenerator
+import numpy as np
+
+UNSUPPORTED = (np.ndarray,)   # NumPy scalars are taken by CuPy, arrays are not
+TAKES_NUMPY = {"asarray", "array", "ascontiguousarray", "asnumpy", "dtype", "result_type", "can_cast", "isscalar",
+               "broadcast_shapes", "shape", "ndim", "size", "require"}
+
+
+class ndarray:
+    """Stands for cupy.ndarray over a NumPy array `_a`."""
+
+    __array_priority__ = 100
+    __array_ufunc__ = None
+
+    def __init__(self, array):
+        self._a = array
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
+
+    def get(self):
+        return self._a.copy()
+
+    def item(self, *args):
+        return self._a.item(*args)
+
+    def tolist(self):
+        return self._a.tolist()
+
+    @property
+    def device(self):
+        return Device(0)
+
+    @property
+    def data(self):
+        return types.SimpleNamespace(ptr=self._a.ctypes.data)
+
+    @property
+    def base(self):
+        return None if self._a.base is None else ndarray(self._a.base)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if not hasattr(real.ndarray, name):
+            raise AttributeError(f"cupy.ndarray has no attribute {name!r}")
+        found = getattr(self._a, name)
+        return _checked_call(found, f"ndarray.{name}") if callable(found) else _wrapped(found)
+
+    def __getitem__(self, index):
+        return _wrapped(self._a[_index(index)])
+
+    def __setitem__(self, index, value):
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        self._a[_index(index)] = _plain(value)
+
+    def __len__(self):
+        return len(self._a)
+
+    def __iter__(self):
+        return (_wrapped(x) for x in self._a)
+
+    def __bool__(self):
+        return bool(self._a)
+
+    def __int__(self):
+        return int(self._a)
+
+    def __float__(self):
+        return float(self._a)
+
+    def __complex__(self):
+        return complex(self._a)
+
+    def __index__(self):
+        return self._a.__index__()
+
+    def __hash__(self):
+        raise TypeError("unhashable type: 'cupy.ndarray'")
+
+    def __repr__(self):
+        return f"fake cupy {self._a!r}"
+
+    def __reduce__(self):
+        return (ndarray, (self._a,))
+
+    def __deepcopy__(self, memo):
+        return ndarray(self._a.copy())
+
+
+def _install_operators():
+    both = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+    for name in both:
+        for form in (f"__{name}__", f"__r{name}__"):
+            setattr(ndarray, form, lambda self, other, form=form: _operate(self, other, form))
+        setattr(ndarray, f"__i{name}__", lambda self, other, name=name: _in_place(self, other, name))
+    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(ndarray, f"__{name}__", lambda self, other, form=f"__{name}__": _operate(self, other, form))
+    for name in ("neg", "pos", "abs", "invert"):
+        setattr(ndarray, f"__{name}__", lambda self, form=f"__{name}__": _wrapped(getattr(self._a, form)()))
+
+
+def _operate(self, other, form):
+    _refuse_numpy(other, form)
+    return _wrapped(getattr(self._a, form)(_plain(other)))
+
+
+def _in_place(self, other, name):
+    _refuse_numpy(other, name)
+    result = getattr(self._a, f"__i{name}__")(_plain(other))
+    self._a = result
+    return self
+
+
+def _refuse_numpy(value, where):
+    if isinstance(value, UNSUPPORTED):
+        raise TypeError(f"{where}: Unsupported type {type(value)}")
+
+
+def _plain(value):
+    if isinstance(value, ndarray):
+        return value._a
+    if isinstance(value, tuple | list):
+        return type(value)(_plain(v) for v in value)
+    return value
+
+
+def _index(index):
+    return tuple(_plain(i) for i in index) if isinstance(index, tuple) else _plain(index)
+
+
+def _wrapped(value):
+    if isinstance(value, np.ndarray | np.generic) and not isinstance(value, np.dtype):
+        return ndarray(np.asarray(value))
+    if isinstance(value, tuple) and any(isinstance(v, np.ndarray | np.generic) for v in value):
+        return tuple(_wrapped(v) for v in value)
+    if isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value):
+        return [_wrapped(v) for v in value]
+    return value
+
+
+def _anywhere(value, kinds):
+    if isinstance(value, tuple | list):
+        return any(_anywhere(v, kinds) for v in value)
+    return isinstance(value, kinds)
+
+
+def _checked_call(function, name, signature=None):
+    @functools.wraps(function, assigned=())
+    def call(*args, **kwargs):
+        if name.rpartition(".")[2] not in TAKES_NUMPY and any(
+                _anywhere(v, UNSUPPORTED) for v in (*args, *kwargs.values())):
+            raise TypeError(f"cupy.{name}: Unsupported type <class 'numpy.ndarray'>")
+        if signature is not None:
+            signature.bind(*args, **kwargs)   # an argument CuPy does not have is a TypeError here too
+        out = kwargs.get("out")
+        result = function(*_plain(args), **{key: _plain(value) for key, value in kwargs.items()})
+        return out if out is not None else _wrapped(result)
+
+    return call
+
+
+class Device:
+    """GPU 0, the only one."""
+
+    def __init__(self, id=0):
+        self.id = id
+
+    def use(self):
+        return self
+
+    def synchronize(self):
+        """Nothing is ever under way."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return False
+
+    def __eq__(self, other):
+        return isinstance(other, Device) and self.id == other.id
+
+    __hash__ = None
+
+
+class _Random:
+    """cupy.random as far as gpuflow uses it: Generator over Philox4x3210."""
+
+    class Philox4x3210:
+        def __init__(self, seed=None, *, size=-1):
+            self.seed = seed
+
+    class Generator:
+        def __init__(self, bit_generator):
+            self._rng = np.random.Generator(np.random.Philox(bit_generator.seed))
+
+        def __getattr__(self, name):
+            if not hasattr(RealGenerator, name):
+                raise AttributeError(f"cupy.random.Generator has no attribute {name!r}")
+            return _checked_call(getattr(self._rng, name), f"random.{name}")
+
+
+def _signature(function):
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+class _Space(types.ModuleType):
+    """A module of NumPy functions under CuPy's names."""
+
+    def __init__(self, name, ours, theirs):
+        super().__init__(name)
+        self._ours, self._theirs = ours, theirs
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        theirs = getattr(self._theirs, name)   # AttributeError where CuPy has no such name
+        found = getattr(self._ours, name)
+        if isinstance(found, types.ModuleType):
+            return _Space(f"{self.__name__}.{name}", found, theirs)
+        if isinstance(found, type) or not callable(found):
+            return found
+        return _checked_call(found, name, None if isinstance(theirs, real.ufunc) else _signature(theirs))
+
+
+def make():
+    """(cupy, cupyx): fresh stand-ins for the two modules."""
+    cupy = _Space("cupy", np, real)
+    cupy.ndarray = ndarray
+    cupy.random = _Random
+    cupy.asnumpy = lambda a, **_: a._a.copy() if isinstance(a, ndarray) else np.asarray(a)
+    cupy.asarray = lambda a, dtype=None, **_: (
+        a if isinstance(a, ndarray) and dtype in (None, a._a.dtype) else ndarray(np.array(_plain(a), dtype)))
+    cupy.array = lambda a, dtype=None, copy=True, **_: ndarray(np.array(_plain(a), dtype))
+    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1)
+    stream = types.SimpleNamespace(synchronize=lambda: None, ptr=0)
+    cupy.cuda = types.SimpleNamespace(is_available=lambda: True, Device=Device, runtime=runtime,
+                                      get_current_stream=lambda *_: stream)
+    cupyx = types.ModuleType("cupyx")
+
+    def scatter_add(target, index, values):
+        _refuse_numpy(target, "cupyx.scatter_add")
+        np.add.at(target._a, _index(index), _plain(values))
+
+    cupyx.scatter_add = scatter_add
+    cupyx.scipy = types.SimpleNamespace(special=types.SimpleNamespace(
+        erf=lambda x: ndarray(np.vectorize(__import__("math").erf, otypes=[x._a.dtype])(x._a))))
+    return cupy, cupyx
+
+
+@contextlib.contextmanager
+def installed():
+    """gpuflow with this module in CuPy's place and "gpu:0" as its device; everything is put back at the end."""
+    from gpuflow import device
+
+    cupy, cupyx = make()
+    kept = {name: sys.modules.get(name) for name in ("cupy", "cupyx", "cupyx.scipy", "cupyx.scipy.special")}
+    before_module, before_place = device._cupy, device._current
+    sys.modules.update({"cupy": cupy, "cupyx": cupyx, "cupyx.scipy": cupyx.scipy,
+                        "cupyx.scipy.special": cupyx.scipy.special})
+    device._cupy = cupy
+    try:
+        device.set_device("gpu:0")
+        yield cupy
+    finally:
+        device._cupy, device._current = before_module, before_place
+        for name, module in kept.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
+
+
+_install_operators()
+assert real_x.scatter_add

@@ -2,8 +2,14 @@
 
 import sys
 
+import hypothesis
 import numpy as np
 import pytest
+
+# The same examples in every run, so that a failure belongs to the change under test; no deadline, since a first call
+# compiles. Other examples: pytest --hypothesis-profile=default
+hypothesis.settings.register_profile("gpuflow", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("gpuflow")
 
 
 def why_no_gpu() -> str | None:

@@ -1,0 +1,60 @@
+"""Files that are there whole or not at all: written beside their place, flushed to the disk, then renamed."""
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """A binary file to write; it becomes `path` when the block ends well, and vanishes when it raises.
+
+    Until the rename the old file stays as it was, whatever happens to this process or the machine. A symbolic link is
+    followed, an existing file's permissions are kept, missing parent folders are made. A path that is no regular file
+    (a pipe, /dev/null) is written directly. Raises ValueError when `path` names no file, OSError from the system.
+    """
+    if not os.path.basename(path):
+        raise ValueError(f"expected a path like 'folder/name.pdparams', got {path!r}, which ends without a file name.")
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    mode = _mode(path)
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(path, "wb") as file:   # a folder raises IsADirectoryError here
+            yield file
+        return
+    temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
+    # os.open with 0o666 lets the umask decide, as for any new file; tempfile would make it private.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode))
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _mode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _sync_folder(folder: str) -> None:
+    """Makes the rename itself survive a power cut, where the system lets us."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -5,8 +5,15 @@ from gpuflow import device, dtypes
 
 
 def add_at(xp, target, index, values) -> None:
-    """target[index] += values, where a place that `index` names several times receives every value."""
-    if xp is np:
+    """target[index] += values, where a place that `index` names several times receives every value.
+
+    16-bit floats are added up in float32 and rounded once.
+    """
+    if target.dtype.itemsize == 2 and target.dtype.kind not in "iu":
+        wide = target.astype(xp.float32)
+        add_at(xp, wide, index, values.astype(xp.float32) if hasattr(values, "astype") else values)
+        target[...] = wide
+    elif xp is np:
         np.add.at(target, index, values)
     else:
         import cupyx

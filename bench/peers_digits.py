@@ -15,8 +15,8 @@ from bench.harness import alternate, record, table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples" / "digits"))
 
-import gpuflow as paddle  # noqa: E402
-from gpuflow import nn  # noqa: E402
+import gpuflow as paddle
+from gpuflow import nn
 
 BATCH = 64
 

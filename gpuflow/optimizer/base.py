@@ -1,0 +1,339 @@
+"""Optimizer: what all optimizers share. A step is: look at the parameters, then two kernel passes over the arena.
+
+The order is fixed: unscale, clip, regularise (g += l2 p + l1 sign(p)), rule with lr = schedule × rate scale.
+"""
+from __future__ import annotations
+
+from numbers import Real
+
+from gpuflow import device
+from gpuflow.errors import explain
+from gpuflow.ops.rows import SparseRows
+from gpuflow.optimizer import strategy as strategies
+from gpuflow.optimizer.arena import Arena
+from gpuflow.optimizer.groups import Groups
+from gpuflow.optimizer.launch import DENSE, INACTIVE, SPARSE, Launch
+from gpuflow.optimizer.lr import LRScheduler
+from gpuflow.optimizer.lr.arguments import choice, number
+from gpuflow.optimizer.state import load_state, state_of
+from gpuflow.tensor import Tensor
+
+ON_NONFINITE = ("propagate", "skip", "raise")
+
+
+class Optimizer:
+    """Updates parameters from their gradients. Subclasses declare a rule; see `SGD` for the shortest.
+
+    learning_rate: a number >= 0, or a scheduler of `optimizer.lr` (you step it; see LRScheduler).
+    parameters: a list of parameters, or of groups: dicts with "params" and any of "learning_rate" (a factor on the rate),
+        "weight_decay", "grad_clip" and the rule's own options, e.g. "beta1".
+    weight_decay: a number (L2), L1Decay, L2Decay or None. ParamAttr(regularizer=...) wins over it, and over a group's.
+    grad_clip: ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm or None. A shared norm is taken per parameter group, as in
+        Paddle; clips with the same group_name share one across groups.
+    multi_precision: keep a float32 master copy of float16 and bfloat16 parameters and update that.
+    on_nonfinite: what an inf or NaN gradient does: "propagate" it as Paddle does, "skip" the whole step (decided on the
+        device; on a GPU the next step waits for that decision), or "raise" FloatingPointError naming the parameters, which
+        stay as they were.
+
+    A parameter whose `grad` is None is not touched by `step()`: no decay, no moments, no part in a norm. After the first
+    step, parameters and gradients are views of the optimizer's flat buffers; whoever holds a `p.detach()` from before
+    that keeps the old memory.
+
+    A rule of your own, with clips, groups, decay and checkpoints, in five lines::
+
+        class Lion(Optimizer):
+            rule = UpdateRule("lion", state=("m",), numbers=(...), formula="...")
+            def numbers(self, step): return {...}
+    """
+
+    rule = None                 # an UpdateRule of gpuflow_kernels; may be chosen in __init__
+    accumulators: dict = {}     # state of the rule -> its name in state_dict; by default the state's own name
+    powers: dict = {}           # name in state_dict -> option b whose power b ** (steps + 1) Paddle keeps there
+    decoupled = False           # True: a numeric weight_decay is the rule's `decay`, not an L2 penalty
+    _decay_key = "weight_decay"
+    _decay_filter = None        # the argument that excludes parameters from decay, for explain()
+    _lazy = False
+
+    def __init__(self, learning_rate=0.001, parameters=None, weight_decay=None, grad_clip=None, name=None, *,
+                 multi_precision=False, on_nonfinite="propagate", options=None):
+        """options: {name: value} for the rule's numbers; groups may set each of them for themselves."""
+        self._owner = type(self).__name__
+        if self.rule is None:
+            raise TypeError(explain(self._owner, "a class with a rule", "none", "rule = UpdateRule(...)"))
+        self._learning_rate = self._rate_of(learning_rate)
+        self._weight_decay, self._grad_clip, self._name = weight_decay, grad_clip, name
+        if grad_clip is not None:
+            strategies.clip_kind(f"{self._owner}(grad_clip=...)", grad_clip)
+        self._multi_precision = bool(multi_precision)
+        self.on_nonfinite = choice(self._owner, "on_nonfinite", on_nonfinite, ON_NONFINITE)
+        self._options = self._checked(**(options or {}))
+        self._measure = False
+        self._groups = Groups(self._owner, parameters, (*self._options, *self._group_keys()))
+        self._arena: Arena | None = None
+        self._launch: Launch | None = None
+        self._outside: list[Tensor] = []
+        self.explain()          # settings that mean nothing are refused now, not at the first step
+
+    # ---- what a subclass may say -----------------------------------------------------------------------------------
+
+    def numbers(self, step: int, **options) -> dict:
+        """The rule's numbers at step = 1, 2, ..., worked out in float64 on the host."""
+        return {} if self.rule.at is None else self.rule.at(step, **options)
+
+    def _checked(self, **options) -> dict:
+        """The options as they are kept; raises for a value that cannot be meant. Called for each group's as well."""
+        return options
+
+    def _first_states(self, strategy) -> dict:
+        """{state: first value} for states that do not start at zero."""
+        return {}
+
+    def _group_keys(self) -> tuple:
+        """Keys that parameter groups may have beside the common ones and the rule's options."""
+        return ()
+
+    def _adjusted(self, strategy):
+        """The last word on a resolved strategy."""
+        return strategy
+
+    def _decays(self, param) -> bool:
+        """Whether decoupled decay acts on the parameter."""
+        return True
+
+    def _ratio_of(self, param):
+        """A further factor on the parameter's rate, or None."""
+        return None
+
+    def _whole_state(self, home, state: str):
+        """The array that state_dict shows for a state of a parameter."""
+        return home.state[state]
+
+    def _by_rows(self, strategy) -> bool:
+        """True when a sparse gradient may update its rows alone; otherwise it is made dense first."""
+        return False
+
+    # ---- the learning rate -----------------------------------------------------------------------------------------
+
+    def _rate_of(self, value):
+        return value if isinstance(value, LRScheduler) else number(self._owner, "learning_rate", value, at_least=0)
+
+    def get_lr(self) -> float:
+        """The rate of the next step, before each parameter's factor."""
+        rate = self._learning_rate
+        return rate() if isinstance(rate, LRScheduler) else rate
+
+    def set_lr(self, value: float) -> None:
+        """Sets the rate. RuntimeError while a scheduler decides it."""
+        if isinstance(self._learning_rate, LRScheduler):
+            raise RuntimeError(explain(f"{self._owner}.set_lr", "a learning rate that is a number",
+                                       f"a {type(self._learning_rate).__name__}", "set_lr_scheduler, which replaces it"))
+        if not isinstance(value, Real):
+            raise TypeError(explain(f"{self._owner}.set_lr", "a number >= 0", repr(value)))
+        self._learning_rate = self._rate_of(value)
+
+    def set_lr_scheduler(self, scheduler: LRScheduler) -> None:
+        """Lets `scheduler` decide the rate from now on."""
+        if not isinstance(scheduler, LRScheduler):
+            raise TypeError(explain(f"{self._owner}.set_lr_scheduler", "a scheduler of optimizer.lr", repr(scheduler)))
+        self._learning_rate = scheduler
+
+    # ---- a step ----------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Updates every parameter that has a gradient, once."""
+        self._step(None)
+
+    def minimize(self, loss, startup_program=None, parameters=None, no_grad_set=None):
+        """A step, as Paddle's eager mode takes it: from gradients that `loss.backward()` has already left.
+
+        parameters: only these are updated. no_grad_set: these are not. Returns (None, [(parameter, gradient)]).
+        """
+        if startup_program is not None:
+            raise ValueError(explain(f"{self._owner}.minimize", "startup_program=None in eager mode", "a program"))
+        if not isinstance(loss, Tensor):
+            raise TypeError(explain(f"{self._owner}.minimize", "the loss as a Tensor", type(loss).__name__))
+        without = {id(p) for p in no_grad_set or ()}
+        chosen = [p for p in (self._groups.params if parameters is None else parameters) if id(p) not in without]
+        foreign = [p.name for p in chosen if id(p) not in self._groups.group_of]
+        if foreign:
+            raise ValueError(explain(f"{self._owner}.minimize", "parameters of this optimizer", str(foreign)))
+        pairs = [(p, p._grad) for p in chosen if p._grad is not None and not p.stop_gradient]
+        self._step({id(p) for p in chosen})
+        return None, pairs
+
+    def _step(self, only) -> None:
+        pattern, sparse = self._look(only)
+        launch = self._launch
+        if not any(pattern):
+            return
+        launch.run(self.get_lr(), pattern, sparse)
+        for home, active in zip(self._arena.homes, pattern):
+            if active and home.param._version is not None:
+                home.param._version[0] += 1   # a graph that saved the old values must not be walked back
+                home.seen = home.param._version[0]
+        if self.on_nonfinite != "propagate" and (self.on_nonfinite == "raise" or self._arena.place == device.CPU):
+            names = launch.nonfinite_names() if self.on_nonfinite == "raise" else ()
+            if launch.settle() and self.on_nonfinite == "raise":
+                raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients", f"inf or NaN in {names}",
+                                                 "a lower rate, a clip, or on_nonfinite='skip'"))
+
+    def _look(self, only) -> tuple[list[int], list]:
+        """What each row does in this step, and the sparse gradients."""
+        self._bring_in()
+        pattern, sparse = [], []
+        for home in self._arena.homes:
+            p = home.param
+            g = p._grad
+            if g is None or p.stop_gradient or home.strategy.fixed or (only is not None and id(p) not in only):
+                pattern.append(INACTIVE)
+            elif g.__class__ is Tensor and g._array is home.slot:
+                pattern.append(DENSE)
+            else:
+                pattern.append(self._take_in(home, g, len(pattern), sparse))
+        return pattern, sparse
+
+    def _bring_in(self) -> None:
+        """Takes notice of whatever changed since the last step: new arrays, new parameters, new things said about them."""
+        if self._arena is None or any([not p.stop_gradient for p in self._outside]):
+            self._arena = self._rebuilt()
+        for home in self._arena.homes:
+            p = home.param
+            if p._array is not home.view or p._grad_slot is not home.slot:
+                if not self._arena.fits(home):
+                    self._arena = self._rebuilt()
+                    break
+                home.adopt()
+            elif home.master is not None and home.seen != p._version[0]:
+                home.trust_parameter()
+            if strategies.said_by(p) != home.said:
+                self._resolve(home)
+        if self._launch is None:
+            self._launch = Launch(self.rule, self._arena, self.numbers,
+                                  "propagate" if self.on_nonfinite == "propagate" else "skip", self._measure)
+
+    def _take_in(self, home, g, row: int, sparse: list) -> int:
+        """Brings a gradient that autograd did not write into its range there, or enters it as a sparse one."""
+        if isinstance(g, SparseRows):
+            rows, values = g.merged()
+            if self._by_rows(home.strategy):
+                sparse.append((row, rows, values.reshape(len(rows), -1)))
+                return SPARSE
+            home.slot[...] = 0
+            home.slot[rows] = values
+            return DENSE
+        array = g._array if isinstance(g, Tensor) else g
+        if tuple(array.shape) != tuple(home.slot.shape):
+            raise ValueError(explain(f"{self._owner}.step", f"a gradient of shape {list(home.slot.shape)} for {home.param.name}",
+                                     str(list(array.shape))))
+        home.slot[...] = device.move(array, self._arena.place)
+        return DENSE
+
+    def _rebuilt(self) -> Arena:
+        """An arena for all parameters that are, or ever were, trained here, with what the present one has learned."""
+        old = self._arena
+        if self._launch is not None:
+            self._launch.write_steps()
+        inside = [p for p in self._groups.params if not p.stop_gradient or (old is not None and id(p) in old.of)]
+        rows = [(p, self._strategy(p)) for p in inside]
+        arena = Arena(self._owner, rows, self.rule.state, self._multi_precision, self._first_states, carry=old)
+        for home in arena.homes:
+            home.said = strategies.said_by(home.param)
+            if home.master is not None:
+                home.seen = home.param._counted()[0]
+        self._outside = [p for p in self._groups.params if id(p) not in arena.of]
+        self._launch = None
+        return arena
+
+    def _strategy(self, param) -> strategies.Strategy:
+        k = self._groups.group_of[id(param)]
+        return strategies.resolve(self, param, k, self._groups.groups[k])
+
+    def _resolve(self, home) -> None:
+        """The parameter says something new about itself."""
+        home.strategy, home.said = self._strategy(home.param), strategies.said_by(home.param)
+        if self._launch is not None and self._launch.fused is not None:
+            self._launch.write_columns()
+
+    # ---- gradients -------------------------------------------------------------------------------------------------
+
+    def clear_grad(self, set_to_zero: bool = True) -> None:
+        """Forgets the gradients: `p.grad` is None until the next backward.
+
+        set_to_zero: both values do the same here. Paddle's default leaves zeros behind, with which a later `step()` would
+        decay and move parameters that got no gradient at all; here such a parameter stays as it is.
+        """
+        for p in self._groups.params:
+            p._grad = None
+
+    clear_gradients = clear_grad
+
+    @property
+    def measure_grad_norm(self) -> bool:
+        """Whether the norm is taken even where no clip needs it (one more read of the gradients); False at the start."""
+        return self._measure
+
+    @measure_grad_norm.setter
+    def measure_grad_norm(self, value: bool):
+        if bool(value) != self._measure:
+            self._measure = bool(value)
+            if self._launch is not None:
+                self._launch.write_steps()
+                self._launch = None
+
+    @property
+    def last_grad_norm(self) -> Tensor:
+        """2-norm of the last step's gradients before clipping, a 0-d float64 Tensor on the device; reading it waits.
+
+        The gradients that a global-norm clip looked at (several norms: all of them together), or, without such a clip, all.
+        RuntimeError when no step was taken or nothing made it take a norm.
+        """
+        launch = self._launch
+        if launch is None or launch.fused is None:
+            raise RuntimeError(explain(f"{self._owner}.last_grad_norm", "a step before it", "none"))
+        if not launch.measures():
+            raise RuntimeError(explain(f"{self._owner}.last_grad_norm", "a step that took the norm", "one without",
+                                       "optimizer.measure_grad_norm = True, or a clip by norm"))
+        return Tensor(launch.norm())
+
+    # ---- parameters and strategies ---------------------------------------------------------------------------------
+
+    @property
+    def param_groups(self) -> list:
+        """The groups as read-only dicts; a plain list of parameters is one group."""
+        return list(self._groups.groups)
+
+    def add_param_group(self, group: dict) -> None:
+        """Adds a group to those the optimizer was built with, e.g. a layer that joins in mid-training."""
+        self._groups.add(group)
+        self._outside += [p for p in self._groups.groups[-1]["params"]]
+
+    _add_param_group = add_param_group
+
+    def explain(self) -> strategies.StrategyTable:
+        """The strategy table: a list with a dict per trained parameter, in order; printed, a table with each value's source."""
+        trained = [p for p in self._groups.params if not p.stop_gradient]
+        rows = [(p, self._strategy(p)) for p in trained]
+        strategies.check_norm_groups(self._owner, rows)
+        return strategies.StrategyTable([strategies.as_data(p, row) for p, row in rows],
+                                        [p.name for p in self._groups.params if p.stop_gradient])
+
+    # ---- checkpoints -----------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        """States, master weights, step counts and the scheduler's state, under Paddle's keys; empty before the first step.
+
+        Tensors are the live ones (copy them to keep a snapshot in memory). "steps" holds {parameter name: updates so far}.
+        """
+        return state_of(self)
+
+    def set_state_dict(self, state_dict: dict) -> None:
+        """Goes on from a saved state, bit for bit. Nothing is changed when it raises.
+
+        Entries are matched by parameter name. Where the saved names are not this model's (it was rebuilt, so its generated
+        names differ), they are matched in order if number and shapes agree. ValueError lists what is missing, does not fit
+        or cannot be placed; entries that this optimizer has no use for are ignored with a warning. A parameter
+        of which the state says nothing (frozen when it was saved, say) starts afresh, with a warning.
+        """
+        load_state(self, state_dict)
+
+    set_dict = set_state_dict

@@ -1,0 +1,143 @@
+"""Launch: an arena and its strategies as the tables of gpuflow_kernels' fused step, and the numbers of each step.
+
+Parameters that share options and step count share a number set: Adam's corrections are worked out once per set, on the
+host in float64. A parameter without gradient keeps its count, so sets part where gradients were missing.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from gpuflow import device
+
+INACTIVE, DENSE, SPARSE = range(3)   # as in gpuflow_kernels.update.layout, which is imported with the kernels
+CLIPS = ("none", "value", "own norm", "shared norm")
+
+
+class NumberSet:
+    """Rows with one step count and one set of options. live: they have gradients in the present pattern."""
+
+    __slots__ = ("live", "numbers", "options", "steps")
+
+    def __init__(self, options, steps: int, live: bool):
+        self.options, self.steps, self.live, self.numbers = dict(options), steps, live, None
+
+
+class Launch:
+    """The kernels over one arena.
+
+    rule: an UpdateRule. numbers: called as numbers(step, **options) with step = 1, 2, ... on_nonfinite: "propagate" or
+    "skip". measure: take the norm of the gradients even where no clip needs it.
+    """
+
+    def __init__(self, rule, arena, numbers, on_nonfinite: str, measure: bool):
+        self.rule, self.arena, self.numbers = rule, arena, numbers
+        self.on_nonfinite, self.measure = on_nonfinite, measure
+        self.pattern: list[int] = []        # per row: INACTIVE, DENSE or SPARSE, as in the last step
+        self.sets: list[NumberSet] = []
+        self.set_of: list[int] = []
+        self.fused = None
+        self._unsettled = False             # a step whose skip flag nobody has read yet
+        self._names_of_norms: list = []
+
+    # ---- one step --------------------------------------------------------------------------------------------------
+
+    def run(self, rate: float, pattern: list[int], sparse) -> None:
+        """One update of the rows that `pattern` marks. sparse: [(row, ids, values)] for those marked SPARSE."""
+        self.settle()
+        if pattern != self.pattern:
+            self._regroup(pattern)
+        for one in self.sets:
+            if one.live:
+                one.steps += 1
+                one.numbers = self.numbers(one.steps, **one.options)
+        if self.fused.host.sets == 1:
+            numbers = self.sets[0].numbers
+        else:
+            numbers = [one.numbers for one in self.sets]
+            numbers += numbers[:1] * (self.fused.host.sets - len(numbers))
+        self.fused.run(rate, numbers, sparse=sparse)
+        self._unsettled = self.on_nonfinite == "skip"
+
+    def settle(self) -> bool:
+        """Takes back the step counts of a step that was skipped; True when it was. Waits for the device if need be."""
+        skipped = self._unsettled and bool(self.fused.nonfinite())
+        self._unsettled = False
+        if skipped:
+            for one in self.sets:
+                one.steps -= one.live
+        return skipped
+
+    def write_steps(self) -> None:
+        """Brings the homes' step counts up to date, and starts the next step with a new grouping."""
+        self.settle()
+        for home, k in zip(self.arena.homes, self.set_of):
+            home.steps = self.sets[k].steps
+        self.pattern = []
+
+    # ---- tables ----------------------------------------------------------------------------------------------------
+
+    def _regroup(self, pattern: list[int]) -> None:
+        self.write_steps()
+        numbers: dict = {}
+        self.set_of = [numbers.setdefault((home.strategy.options, home.steps, bool(active)), len(numbers))
+                       for home, active in zip(self.arena.homes, pattern)]
+        self.sets = [NumberSet(*key) for key in numbers]
+        for one in self.sets:
+            if not one.live:
+                one.numbers = self.numbers(max(one.steps, 1), **one.options)
+        if self.fused is None or self.fused.host.sets < len(self.sets):
+            self._build(len(self.sets) if self.fused is None else 2 * len(self.sets))
+        self.fused.set_columns(set=np.array(self.set_of, np.int64))
+        self.fused.set_active(np.array(pattern, np.int32))
+        self.pattern = list(pattern)
+
+    def _build(self, sets: int) -> None:
+        from gpuflow_kernels.update import Bucket, FusedStep
+
+        buckets = [Bucket(flat.param, flat.grad, flat.state, [home.begin for home in flat.homes],
+                          [home.end for home in flat.homes], master=flat.master) for flat in self.arena.flats]
+        groups = self._norm_groups()
+        self.fused = FusedStep(self.rule, buckets, sets=sets, groups=max(len(groups), 1), on_nonfinite=self.on_nonfinite,
+                               measure=self.measure)
+        self.write_columns()
+
+    def _norm_groups(self) -> dict:
+        found: dict = {}
+        for home in self.arena.homes:
+            if home.strategy.clip == "shared norm":
+                found.setdefault(home.strategy.norm_group, len(found))
+        return found
+
+    def write_columns(self) -> None:
+        """Puts the homes' strategies into the kernels' table."""
+        rows = [home.strategy for home in self.arena.homes]
+        groups = self._norm_groups()
+        if len(groups) > self.fused.groups:
+            self.fused = None               # one more norm than there is room for: built anew at the next step
+            self.pattern = []
+            return
+        self.shared_norms = len(groups)
+        self.fused.set_columns(
+            **{column: np.array([getattr(row, name) for row in rows], np.float64)
+               for column, name in (("lr_scale", "rate"), ("l1", "l1"), ("l2", "l2"), ("decay", "decay"), ("lo", "low"),
+                                    ("hi", "high"))},
+            clip=np.array([CLIPS.index(row.clip) for row in rows], np.int32),
+            group=np.array([groups.get(row.norm_group, 0) for row in rows], np.int32))
+
+    # ---- what can be read ------------------------------------------------------------------------------------------
+
+    def norm(self):
+        """2-norm of the last step's gradients on the device: those of the shared norms, or all where there are none."""
+        total = self.fused.sums.group
+        total = total[:self.shared_norms] if self.shared_norms else total
+        return device.module_of(total).asarray(total.sum() ** 0.5)
+
+    def measures(self) -> bool:
+        """True when the last step took norms."""
+        return self.measure or self.on_nonfinite == "skip" or any("norm" in h.strategy.clip for h in self.arena.homes)
+
+    def nonfinite_names(self) -> list[str]:
+        """The parameters whose last gradients held an inf or NaN. Waits for the device."""
+        norms = device.to_numpy(self.fused.row_norms())
+        return [home.param.name for home, norm, active in zip(self.arena.homes, norms, self.pattern)
+                if active and not np.isfinite(norm)]

@@ -1,0 +1,213 @@
+"""The strategy table: how each parameter is updated, resolved from parameter, group and optimizer into one row.
+
+Nothing else decides a strategy: `optimizer.explain()` prints these rows and the kernels read them as columns.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from numbers import Real
+
+from gpuflow.errors import explain
+from gpuflow.optimizer.lr import LRScheduler
+from gpuflow.regularizer import L1Decay, L2Decay, WeightDecayRegularizer
+
+EVERYBODY = "default_group"   # ClipGradByGlobalNorm's group_name where nobody chose one
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One parameter's row.
+
+    rate: factor on the schedule's rate. l1, l2: what is added to the gradient. decay: decoupled weight decay.
+    clip: "none", "value", "own norm" or "shared norm"; low, high: its bounds, high is the largest norm.
+    norm_group: which parameters share the norm (a parameter group's number, or a clip's group_name).
+    options: the rule's options, e.g. {"beta1": 0.9}. lazy: sparse gradients touch their rows only.
+    source: for each of the above, where it was said.
+    """
+
+    rate: float = 1.0
+    l1: float = 0.0
+    l2: float = 0.0
+    decay: float = 0.0
+    clip: str = "none"
+    low: float = 0.0
+    high: float = 0.0
+    norm_group: object = None
+    options: tuple = ()
+    lazy: bool = False
+    source: dict = field(default_factory=dict, compare=False)
+
+    @property
+    def fixed(self) -> bool:
+        """True for a parameter that never moves and whose gradient nobody else's clip needs."""
+        return self.rate == 0 and self.clip != "shared norm"
+
+
+def said_by(param) -> tuple:
+    """What a parameter says about itself: (rate scale, regularizer, need_clip). Plain tensors say nothing."""
+    said = param.__dict__
+    rate = said["optimize_attr"].get("learning_rate", 1.0) if "optimize_attr" in said else 1.0
+    if rate.__class__ is not float and isinstance(rate, LRScheduler):
+        rate = rate()
+    return rate, said.get("regularizer"), said.get("need_clip", True)
+
+
+def resolve(optimizer, param, number: int, group) -> Strategy:
+    """The row of `param`, which is in group `number`. Raises TypeError or ValueError for settings that mean nothing."""
+    where = f"group {number}" if optimizer._groups.grouped else None
+    row: dict = {"source": {}}
+    _rate(row, optimizer, param, group, where)
+    _penalty(row, optimizer, param, group, where)
+    _clip(row, optimizer, param, group, number, where)
+    options = optimizer._checked(**{name: group.get(name, value) for name, value in optimizer._options.items()})
+    own = [name for name in options if name in group]
+    if optimizer._options:
+        row["source"]["options"] = f"{where}: {', '.join(own)}" if own else "optimizer"
+    row["options"] = tuple(options.items())
+    row["lazy"] = bool(group.get("lazy_mode", optimizer._lazy))
+    return optimizer._adjusted(Strategy(**row))
+
+
+def _rate(row, optimizer, param, group, where):
+    factors = []
+    own = said_by(param)[0]
+    if own != 1.0:
+        factors.append((own, "ParamAttr"))
+    if "learning_rate" in group:
+        factors.append((group["learning_rate"], where))
+    ratio = optimizer._ratio_of(param)
+    if ratio is not None:
+        factors.append((ratio, "lr_ratio"))
+    row["rate"] = 1.0
+    for factor, origin in factors:
+        row["rate"] *= coefficient(f"{origin} learning rate of {param.name}", factor)
+    row["source"]["rate"] = " × ".join(f"{origin} {factor:g}" for factor, origin in factors) or "default"
+
+
+def _penalty(row, optimizer, param, group, where):
+    """l1, l2 and decoupled decay: the parameter's own regularizer, else the group's, else the optimizer's."""
+    own = said_by(param)[1]
+    key = optimizer._decay_key
+    given, origin = (group[key], where) if group.get(key) is not None else (optimizer._weight_decay, "optimizer")
+    if own is not None:
+        _penalise(row, own, "ParamAttr")
+        given = None
+    elif optimizer.decoupled and given is not None:
+        decay = coefficient(f"{optimizer._owner}({key}=...)", given)
+        if not optimizer._decays(param):
+            decay, origin = 0.0, optimizer._decay_filter
+        row["decay"], row["source"]["decay"] = decay, origin
+    elif given is not None:
+        _penalise(row, as_penalty(f"{optimizer._owner}({key}=...)", given), origin)
+    if optimizer.decoupled and own is not None:
+        row["source"]["decay"] = "off: ParamAttr has a regularizer"
+
+
+def _penalise(row, penalty, origin):
+    kind = "l1" if isinstance(penalty, L1Decay) else "l2"
+    row[kind], row["source"][kind] = penalty.coeff, origin
+
+
+def _clip(row, optimizer, param, group, number, where):
+    own = group.get("grad_clip")
+    clip, origin = (own, where) if own is not None else (optimizer._grad_clip, "optimizer")
+    if clip is None:
+        return
+    kind = clip_kind(f"{optimizer._owner}(grad_clip=...)", clip)
+    if not said_by(param)[2]:
+        row["source"]["clip"] = "off: need_clip=False"
+        return
+    row["clip"], row["source"]["clip"] = kind, origin
+    if kind == "value":
+        row["low"], row["high"] = float(clip.min), float(clip.max)
+        return
+    row["high"] = float(clip.clip_norm)
+    if kind == "shared norm":   # as in Paddle, each parameter group has a norm of its own unless the clips agree on a name
+        row["norm_group"] = number if clip.group_name == EVERYBODY else clip.group_name
+
+
+def coefficient(where: str, value) -> float:
+    """value as a float; TypeError for no number, ValueError below 0, for NaN and for infinity."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(explain(where, "a number >= 0", f"{value!r} ({type(value).__name__})"))
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(explain(where, "a finite number >= 0", repr(value)))
+    return float(value)
+
+
+def as_penalty(where: str, value) -> WeightDecayRegularizer:
+    """A regularizer record: a number means L2Decay."""
+    if isinstance(value, WeightDecayRegularizer):
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(explain(where, "a number, L1Decay, L2Decay or None", f"{value!r} ({type(value).__name__})"))
+    return L2Decay(coefficient(where, value))
+
+
+def clip_kind(where: str, clip) -> str:
+    """"value", "own norm" or "shared norm"; TypeError for what is none of the three clips."""
+    from gpuflow.nn.clip import (  # all of nn, if nobody had a clip yet
+        ClipGradByGlobalNorm,
+        ClipGradByNorm,
+        ClipGradByValue,
+    )
+
+    for kind, text in ((ClipGradByValue, "value"), (ClipGradByNorm, "own norm"), (ClipGradByGlobalNorm, "shared norm")):
+        if isinstance(clip, kind):
+            return text
+    raise TypeError(explain(where, "ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm or None",
+                            f"{clip!r} ({type(clip).__name__})"))
+
+
+def check_norm_groups(owner: str, rows) -> None:
+    """ValueError when parameters share a norm but not its maximum. rows: [(param, Strategy)]."""
+    first: dict = {}
+    for p, row in rows:
+        if row.clip == "shared norm":
+            other, high = first.setdefault(row.norm_group, (p, row.high))
+            if high != row.high:
+                raise ValueError(explain(f"{owner}(grad_clip=...)", f"one clip_norm for the shared norm {row.norm_group!r}",
+                                         f"{high} for {other.name} and {row.high} for {p.name}",
+                                         "another group_name for one of the clips"))
+
+
+class StrategyTable(list):
+    """What `optimizer.explain()` returns: a list with one dict per parameter; as text, a table. frozen: names without a row."""
+
+    def __init__(self, rows, frozen):
+        super().__init__(rows)
+        self.frozen = frozen
+
+    def __str__(self):
+        header = ["parameter", "shape", "dtype", "rate", "l1", "l2", "decay", "clip", "options", "why"]
+        cells = [header, *[_cells(row) for row in self]]
+        widths = [max(len(line[k]) for line in cells) for k in range(len(header))]
+        lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
+        if self.frozen:
+            lines.append(f"frozen, no row: {', '.join(self.frozen)}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def as_data(param, row: Strategy) -> dict:
+    """A row as `explain()` gives it: values, and under "source" where each came from."""
+    return {"parameter": param.name, "shape": list(param.shape), "dtype": param.dtype.name, "rate": row.rate, "l1": row.l1,
+            "l2": row.l2, "decay": row.decay, "clip": row.clip,
+            "clip_bounds": {"none": None, "value": (row.low, row.high)}.get(row.clip, row.high),
+            "norm_group": row.norm_group, "options": dict(row.options), "lazy": row.lazy, "source": dict(row.source)}
+
+
+def _cells(row) -> list[str]:
+    clip = row["clip"] if row["clip_bounds"] is None else f"{row['clip']} {_short(row['clip_bounds'])}"
+    if row["norm_group"] is not None:
+        clip += f" (norm of {row['norm_group']!r})" if isinstance(row["norm_group"], str) else f" (norm {row['norm_group']})"
+    why = "; ".join(f"{name}: {origin}" for name, origin in row["source"].items() if origin not in ("default", "optimizer"))
+    return [row["parameter"], str(row["shape"]), row["dtype"], f"{row['rate']:g}", f"{row['l1']:g}", f"{row['l2']:g}",
+            f"{row['decay']:g}", clip, " ".join(f"{k}={v:g}" if isinstance(v, Real) else f"{k}={v}"
+                                               for k, v in row["options"].items()), why]
+
+
+def _short(bounds) -> str:
+    return "..".join(f"{b:g}" for b in bounds) if isinstance(bounds, tuple) else f"{bounds:g}"

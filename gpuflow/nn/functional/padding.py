@@ -1,0 +1,30 @@
+"""What a convolution's padding_mode does: x longer at both ends of each spatial axis, by elements of its own."""
+import numpy as np
+
+from gpuflow.dispatch import call
+from gpuflow.errors import explain
+from gpuflow.ops.index import Slot
+from gpuflow.ops.registry import OPS
+from gpuflow.tensor import to_tensor
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def extended(x, count: int, mode: str, data_format: str):
+    """x with `count` elements more at both ends of every spatial axis. mode: "reflect", "replicate" or "circular"."""
+    first = 1 if data_format[-1] == "C" else 2
+    for axis in range(first, first + len(data_format) - 2):
+        size = x.shape[axis]
+        if count > {"reflect": size - 1, "circular": size}.get(mode, count):
+            raise ValueError(explain(f"padding_mode {mode!r}", f"padding that axis {axis} of {list(x.shape)} can give",
+                                     str(count)))
+        places = np.arange(-count, size + count)
+        if mode == "reflect":
+            places = size - 1 - np.abs(size - 1 - np.abs(places))
+        elif mode == "replicate":
+            places = places.clip(0, size - 1)
+        else:
+            places = places % size
+        index = (*[slice(None)] * axis, Slot(0))
+        x = call(OPS["getitem"], (x, to_tensor(places, place=x.place)), {"index": index})
+    return x

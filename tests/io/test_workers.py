@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import gpuflow
-from gpuflow.io import DataLoader, TensorDataset, WorkerError, WorkerTimeout, get_worker_info
-from gpuflow.io import transport
+from gpuflow.io import DataLoader, TensorDataset, WorkerError, WorkerTimeout, get_worker_info, transport
 from tests.io import worker_data as data
 
 
@@ -185,11 +184,11 @@ def test_what_cannot_be_pickled_is_refused_with_advice():
     class Local(data.Squares):
         pass
 
-    with pytest.raises(TypeError, match="dataset that can be pickled.*top level.*num_workers=0"):
+    with pytest.raises(TypeError, match=r"dataset that can be pickled.*top level.*num_workers=0"):
         iter(DataLoader(Local(), num_workers=1))
     with pytest.raises(TypeError, match="collate_fn that can be pickled"):
         iter(DataLoader(data.Squares(), num_workers=1, collate_fn=lambda samples: samples))
-    with pytest.raises(RuntimeError, match="dataset cannot be built again in a worker.*lives elsewhere"):
+    with pytest.raises(RuntimeError, match=r"dataset cannot be built again in a worker.*lives elsewhere"):
         next(iter(DataLoader(data.Unbuildable(), num_workers=1)))
 
 

@@ -1,7 +1,7 @@
 """Text to code: generated Numba text to an imported module, `.cu` text to a loaded CUDA module. Both are cached.
 
-Numba refuses to cache functions made by `exec`, so the text goes to a file named by its hash, which is then imported; it
-can be read and stepped through there. GPUFLOW_CACHE_DIR says where (default: `gpuflow` in the user's cache folder).
+Numba refuses to cache functions made by `exec`, so the text goes to a file named by its hash, which is then imported;
+it can be read and stepped through there. GPUFLOW_CACHE_DIR says where (default: `gpuflow` in the user's cache folder).
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def numba_module(text: str):
 
 @functools.cache
 def cuda_text(name: str) -> str:
-    """A `.cu` file with the package's own headers pasted in: NVRTC then needs no include path, and CuPy's cache, which is
-    keyed by text, sees a change in a header."""
+    """A `.cu` file with the package's own headers pasted in: NVRTC then needs no include path, and CuPy's cache,
+    which is keyed by text, sees a change in a header."""
     lines = []
     for line in source_text(name).splitlines():
         if line.startswith('#include "'):

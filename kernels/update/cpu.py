@@ -29,7 +29,7 @@ class CpuEngine:
         """The tables where the kernels read them, as a dict of views."""
         return host.views(host.block)
 
-    def refresh(self, host: Tables, everything: bool):
+    def refresh(self, host: Tables, tables: dict, everything: bool):
         """Brings the host's tables to the device: nothing to do here."""
 
     def pack(self, arrays: list) -> tuple:
@@ -42,8 +42,21 @@ class CpuEngine:
 
     def update(self, rule, variant, chunks, want, tables, sums, packed):
         if len(chunks):
-            _call(_update(rule, variant), packed, chunks, want, tables["tags"], tables["columns"], tables["numbers"],
-                  tables["scalars"], sums.row, sums.group, sums.layer, sums.layer_partials_of(chunks), *packed)
+            _call(
+                _update(rule, variant),
+                packed,
+                chunks,
+                want,
+                tables["tags"],
+                tables["columns"],
+                tables["numbers"],
+                tables["scalars"],
+                sums.row,
+                sums.group,
+                sums.layer,
+                sums.layer_partials_of(chunks),
+                *packed,
+            )
 
     def sparse_chunks(self, ids, base: int, width: int, row: int) -> np.ndarray:
         """int64 [k, 4]: one chunk per embedding row."""

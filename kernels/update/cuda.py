@@ -1,8 +1,8 @@
 """The step's operations on a GPU through CuPy: same tables, same formula, the `.cu` files of this package.
 
-Everything a kernel is handed is an address or a small integer, packed once; per step there is one small copy to the device
-(none when `launch` alone is replayed) and one launch per operation. Nothing here waits for the device, but for a staging
-slot when the host is RING steps ahead.
+Everything a kernel is handed is an address or a small integer, packed once; per step there is one small copy to the
+device (none when `launch` alone is replayed) and one launch per operation. Nothing here waits for the device, but for
+a staging slot when the host is RING steps ahead.
 """
 
 from __future__ import annotations
@@ -14,29 +14,32 @@ import numpy as np
 from gpuflow_kernels.update import cuda_text
 from gpuflow_kernels.update.tables import Tables
 
-RING = 16  # staging slots: a copy reads its slot after the host has gone on, so the slot must not be written again before
+RING = (
+    16  # staging slots: a copy reads its slot after the host has gone on, so the slot must not be written again before
+)
 OPTIONS = ("--std=c++17",)
 
 
 class CudaEngine:
-    """Arrays are CuPy's, on the device current when the engine was made. A test double of the device overrides the methods
-    under "the device itself" and runs all the rest as it is."""
+    """Arrays are CuPy's, on the device current when the engine was made. A test double of the device overrides the
+    methods under "the device itself" and runs all the rest as it is."""
 
     def __init__(self):
-        self._staging = None
+        self._staging = self._arrived = None
         self._structs = {}
 
-    # -- what a step asks for ---------------------------------------------------------------------------------------------
+    # -- what a step asks for ----------------------------------------------------------------------------------------
 
     def tables(self, host: Tables):
-        """The tables' mirror on the device, as a dict of views."""
-        self._mirror = self.zeros(host.bytes, np.uint8)
-        self._arrived = self.zeros(1, np.uint32)
-        return host.views(self._mirror)
+        """The tables' mirror on the device, as a dict of views; "block" is the whole of it."""
+        block = self.zeros(host.bytes, np.uint8)
+        if self._arrived is None:
+            self._arrived = self.zeros(1, np.uint32)
+        return {**host.views(block), "block": block}
 
-    def refresh(self, host: Tables, everything: bool):
+    def refresh(self, host: Tables, tables: dict, everything: bool):
         """Brings the numbers, or everything when columns or tags changed, to the device in one asynchronous copy."""
-        self.copy_to_device(self._mirror, host.block, host.bytes if everything else host.hot_bytes)
+        self.copy_to_device(tables["block"], host.block, host.bytes if everything else host.hot_bytes)
 
     def pack(self, arrays: list) -> np.ndarray:
         """Addresses as a struct that travels by value in the kernel's arguments."""
@@ -44,16 +47,35 @@ class CudaEngine:
 
     def sumsq(self, dtype, chunks, want, tables, packed, partials):
         kernel = self.function(cuda_text.sumsq_text(dtype), "sumsq")
-        kernel((len(chunks),), (cuda_text.THREADS,),
-               (_pointer(packed), self._pointer_to(chunks), np.int32(len(chunks)), np.int32(want), self._pointer_to(tables["tags"]),
-                self._pointer_to(partials)))
+        kernel(
+            (len(chunks),),
+            (cuda_text.THREADS,),
+            (
+                _pointer(packed),
+                self._pointer_to(chunks),
+                np.int32(len(chunks)),
+                np.int32(want),
+                self._pointer_to(tables["tags"]),
+                self._pointer_to(partials),
+            ),
+        )
 
     def update(self, rule, variant, chunks, want, tables, sums, packed):
         kernel = self.function(cuda_text.update_text(rule, variant), "update")
         offset = sums.first_chunk * sums.layer_partials.shape[1] * 8
-        kernel((len(chunks),), (cuda_text.THREADS,),
-               (packed, self._tables_struct(tables, sums), self._pointer_to(chunks), np.int32(len(chunks)), np.int32(want),
-                np.int32(len(sums.group) - 1), np.uint64(self.address(sums.layer_partials) + offset)))
+        kernel(
+            (len(chunks),),
+            (cuda_text.THREADS,),
+            (
+                packed,
+                self._tables_struct(tables, sums),
+                self._pointer_to(chunks),
+                np.int32(len(chunks)),
+                np.int32(want),
+                np.int32(len(sums.group) - 1),
+                np.uint64(self.address(sums.layer_partials) + offset),
+            ),
+        )
 
     def fold(self, partials, folds, out, scale_by=None, extra=None, groups=None, group_out=None):
         """As CpuEngine.fold; `groups` is the tags' column, of which only the presence matters here."""
@@ -62,18 +84,30 @@ class CudaEngine:
         width = out.shape[1] if out.ndim == 2 else 1
         nothing = np.uint64(0)
         tags = nothing if groups is None else np.uint64(self.address(groups) - 4 * cuda_text.TAGS.index("group"))
-        kernel((max(rows, 1),), (cuda_text.THREADS,),
-               (self._pointer_to(partials), self._pointer_to(folds.first), np.int32(rows), np.int32(width),
-                nothing if extra is None else self._pointer_to(extra), nothing if scale_by is None else self._pointer_to(scale_by),
-                tags, self._pointer_to(out), np.int32(0 if group_out is None else len(group_out) - 1),
-                nothing if group_out is None else self._pointer_to(group_out), self._pointer_to(self._arrived)))
+        kernel(
+            (max(rows, 1),),
+            (cuda_text.THREADS,),
+            (
+                self._pointer_to(partials),
+                self._pointer_to(folds.first),
+                np.int32(rows),
+                np.int32(width),
+                nothing if extra is None else self._pointer_to(extra),
+                nothing if scale_by is None else self._pointer_to(scale_by),
+                tags,
+                self._pointer_to(out),
+                np.int32(0 if group_out is None else len(group_out) - 1),
+                nothing if group_out is None else self._pointer_to(group_out),
+                self._pointer_to(self._arrived),
+            ),
+        )
 
     def add_rows(self, partials, row: int, extra):
         """extra[row] += sum of partials."""
         from gpuflow_kernels.update.step import Folds
 
         folds = Folds(self.constant(np.array([0, len(partials)], np.int64)), None, None)
-        self.fold(partials, folds, extra[row:row + 1], extra=extra[row:row + 1])
+        self.fold(partials, folds, extra[row : row + 1], extra=extra[row : row + 1])
 
     def sparse_chunks(self, ids, base: int, width: int, row: int):
         """int64 [k, 4] on the device, one chunk per embedding row; the ids stay where they are."""
@@ -83,7 +117,7 @@ class CudaEngine:
         begin = base + ids * width
         return cupy.stack([begin, begin + width, cupy.full_like(ids, row), cupy.arange(len(ids)) * width], axis=1)
 
-    # -- the device itself ------------------------------------------------------------------------------------------------
+    # -- the device itself -------------------------------------------------------------------------------------------
 
     def zeros(self, shape, dtype):
         import cupy
@@ -109,7 +143,7 @@ class CudaEngine:
             self._staging = _Staging(source.nbytes)
         self._staging.send(target, source, size)
 
-    # -- inside -----------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------------------------
 
     def _pointer_to(self, array):
         return np.uint64(self.address(array))
@@ -140,7 +174,9 @@ class _Staging:
         k, self._next = self._next, (self._next + 1) % RING
         stream = cupy.cuda.get_current_stream()
         if not self._sent[k].done:
-            self._sent[k].synchronize()  # the host is RING steps ahead: waiting for the oldest of them, not for the device
+            self._sent[
+                k
+            ].synchronize()  # the host is RING steps ahead: waiting for the oldest of them, not for the device
         self._slots[k][:size] = source[:size]
         target.data.copy_from_host_async(self._memory[k].ptr, size, stream)
         self._sent[k].record(stream)

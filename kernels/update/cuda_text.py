@@ -32,8 +32,15 @@ def _macro(head: str, *lines: str) -> str:
 def sumsq_text(grad: str) -> str:
     """The text with kernels `sumsq`, for gradients of this dtype, and `fold`."""
     # the struct types are defined in grid.cuh, so grad_t is a macro: it is looked up where it is used
-    return "\n".join([f"#define grad_t {C_TYPE[grad]}", f"#define WIDTH {16 // SIZE[grad]}", f"#define THREADS {THREADS}", _indices(),
-                      build.cuda_text("norm/global_norm.cu")])
+    return "\n".join(
+        [
+            f"#define grad_t {C_TYPE[grad]}",
+            f"#define WIDTH {16 // SIZE[grad]}",
+            f"#define THREADS {THREADS}",
+            _indices(),
+            build.cuda_text("norm/global_norm.cu"),
+        ]
+    )
 
 
 @functools.cache
@@ -49,7 +56,9 @@ def update_text(rule, variant: Variant) -> str:
     pointer = {n: f"{'const ' if n in read_only else ''}{types[n]}*" for n in arrays}
     start = {n: "source" if n == "grad_" else "begin" for n in arrays}
 
-    value = {"master_" if variant.master else "param_": "p", "grad_": "g", "ema_": "ema"} | {f"{s}_": s for s in rule.state}
+    value = {"master_" if variant.master else "param_": "p", "grad_": "g", "ema_": "ema"} | {
+        f"{s}_": s for s in rule.state
+    }
     unpack = [f"real {value[n]} = widen(AT({n}));" for n in arrays if n in value and n in loaded]
     pack = [f"store(AT({n}), {value.get(n, 'p')});" for n in stored]
     element = [f"real {', '.join(layout.locals_of(rule, variant))};"] if layout.locals_of(rule, variant) else []
@@ -58,23 +67,43 @@ def update_text(rule, variant: Variant) -> str:
     if variant.phase == "prepare":
         element += [f"{name}_sum_ += double({variable}) * double({variable});" for name, variable in rule.norms.items()]
         for k, name in enumerate(rule.norms):
-            finish += [f"{name}_sum_ = block_sum({name}_sum_);",
-                       f"if (threadIdx.x == 0) layer_partials_[(long long)blockIdx.x * NORM_COUNT + {k}] = {name}_sum_;"]
+            finish += [
+                f"{name}_sum_ = block_sum({name}_sum_);",
+                f"if (threadIdx.x == 0) layer_partials_[(long long)blockIdx.x * NORM_COUNT + {k}] = {name}_sum_;",
+            ]
 
     sizes = [SIZE[variant.param if n == "param_" else variant.grad if n == "grad_" else variant.real] for n in arrays]
-    return "\n".join([
-        f"typedef {C_TYPE[variant.real]} real;", f"#define param_t {C_TYPE[variant.param]}", f"#define grad_t {C_TYPE[variant.grad]}",
-        f"#define WIDTH {16 // min(sizes)}", f"#define THREADS {THREADS}", _indices(),
-        _enum(NUMBER_COUNT=1 + len(rule.numbers), NORM_COUNT=len(rule.norms)),
-        _macro("FIELDS", *(f"{pointer[n]} {n};" for n in arrays)),
-        _macro("SETUP", *_setup(rule, variant)),
-        _macro("POINTERS", *(f"{pointer[n]} {n} = arrays_.{n} + chunk_.{start[n]};" for n in arrays)),
-        _macro("ALIGNED", " && ".join(f"on_16_bytes({n})" for n in arrays)),
-        _macro("LOAD_VECTORS", *(f"{types[n]} {n}vector[WIDTH]; load_vector({n}vector, {n} + i_);" if n in loaded else
-                                 f"{types[n]} {n}vector[WIDTH];" for n in arrays if n in loaded or n in stored)),
-        _macro("UNPACK(AT)", *unpack), _macro("ELEMENT", *element), _macro("PACK(AT)", *pack),
-        _macro("STORE_VECTORS", *(f"store_vector({n} + i_, {n}vector);" for n in stored)), _macro("FINISH", *finish),
-        build.cuda_text("update/update.cu")])
+    return "\n".join(
+        [
+            f"typedef {C_TYPE[variant.real]} real;",
+            f"#define param_t {C_TYPE[variant.param]}",
+            f"#define grad_t {C_TYPE[variant.grad]}",
+            f"#define WIDTH {16 // min(sizes)}",
+            f"#define THREADS {THREADS}",
+            _indices(),
+            _enum(NUMBER_COUNT=1 + len(rule.numbers), NORM_COUNT=len(rule.norms)),
+            _macro("FIELDS", *(f"{pointer[n]} {n};" for n in arrays)),
+            _macro("SETUP", *_setup(rule, variant)),
+            _macro("POINTERS", *(f"{pointer[n]} {n} = arrays_.{n} + chunk_.{start[n]};" for n in arrays)),
+            _macro("ALIGNED", " && ".join(f"on_16_bytes({n})" for n in arrays)),
+            _macro(
+                "LOAD_VECTORS",
+                *(
+                    f"{types[n]} {n}vector[WIDTH]; load_vector({n}vector, {n} + i_);"
+                    if n in loaded
+                    else f"{types[n]} {n}vector[WIDTH];"
+                    for n in arrays
+                    if n in loaded or n in stored
+                ),
+            ),
+            _macro("UNPACK(AT)", *unpack),
+            _macro("ELEMENT", *element),
+            _macro("PACK(AT)", *pack),
+            _macro("STORE_VECTORS", *(f"store_vector({n} + i_, {n}vector);" for n in stored)),
+            _macro("FINISH", *finish),
+            build.cuda_text("update/update.cu"),
+        ]
+    )
 
 
 def _setup(rule, variant: Variant) -> list[str]:
@@ -82,16 +111,25 @@ def _setup(rule, variant: Variant) -> list[str]:
     lines = ["const real lr = real(number_[0] * column_[COLUMN_lr_scale]), decay = real(column_[COLUMN_decay]);"]
     lines += [f"const real {name} = real(number_[{k}]);" for k, name in enumerate(rule.numbers, 1)]
     if variant.phase == "apply":
-        lines += [f"const real {name} = real(sqrt(tables_.layer_sumsq[chunk_.row * NORM_COUNT + {k}]));" for k, name in enumerate(rule.norms)]
+        lines += [
+            f"const real {name} = real(sqrt(tables_.layer_sumsq[chunk_.row * NORM_COUNT + {k}]));"
+            for k, name in enumerate(rule.norms)
+        ]
     else:
-        lines += [f"const real {name} = real(column_[COLUMN_{name}]);" for name in ("l1", "l2") if name in variant.stages]
+        lines += [
+            f"const real {name} = real(column_[COLUMN_{name}]);" for name in ("l1", "l2") if name in variant.stages
+        ]
         if "value" in variant.stages:
-            lines += ["const bool bounded_ = tag_[TAG_clip] == CLIP_VALUE;",
-                      "const real lo = bounded_ ? real(column_[COLUMN_lo]) : -real(1) / real(0);",
-                      "const real hi = bounded_ ? real(column_[COLUMN_hi]) : real(1) / real(0);"]
+            lines += [
+                "const bool bounded_ = tag_[TAG_clip] == CLIP_VALUE;",
+                "const real lo = bounded_ ? real(column_[COLUMN_lo]) : -real(1) / real(0);",
+                "const real hi = bounded_ ? real(column_[COLUMN_hi]) : real(1) / real(0);",
+            ]
         if "scale" in variant.stages:
-            lines.append("const real scale = real(tables_.scalars[SCALAR_unscale] * "
-                         "shrink_(tables_, chunk_.row, tag_[TAG_clip], column_[COLUMN_hi], tag_[TAG_group]));")
+            lines.append(
+                "const real scale = real(tables_.scalars[SCALAR_unscale] * "
+                "shrink_(tables_, chunk_.row, tag_[TAG_clip], column_[COLUMN_hi], tag_[TAG_group]));"
+            )
     if variant.phase == "prepare":
         lines += [f"double {name}_sum_ = 0.0;" for name in rule.norms]
     if variant.ema:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CHUNK = 8192  # elements per chunk: fixed, since the fold order of the norm hangs on it
-ALIGN = 64    # a parameter's range in the arena starts at a multiple of this
+ALIGN = 64  # a parameter's range in the arena starts at a multiple of this
 
 # columns: float64 [rows, 6]
 COLUMNS = ("lr_scale", "l1", "l2", "decay", "lo", "hi")
 # tags: int32 [rows, 4]
 TAGS = ("clip", "group", "set", "active")
 CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GROUP = range(4)  # tags.clip; the norm clips take their maximum from hi
-INACTIVE, DENSE, SPARSE = range(3)                       # tags.active
+INACTIVE, DENSE, SPARSE = range(3)  # tags.active
 # scalars: float64 [4]
 SCALARS = ("unscale", "ema_rate", "skip", "unused")
 # chunks: int64 [n, 4]; begin and end index parameter and states, source is where the gradient of `begin` lies
@@ -67,7 +67,9 @@ def arrays(rule, variant: Variant) -> list[str]:
 
 def parts(variant: Variant) -> tuple[str, ...]:
     """The parts of the rule that a phase runs."""
-    return {"whole": ("formula",), "prepare": ("prepare", "direction"), "apply": ("direction", "formula")}[variant.phase]
+    return {"whole": ("formula",), "prepare": ("prepare", "direction"), "apply": ("direction", "formula")}[
+        variant.phase
+    ]
 
 
 def body(rule, variant: Variant) -> list[str]:

@@ -6,14 +6,14 @@ from gpuflow_kernels.update import layout
 from gpuflow_kernels.update.layout import COLUMNS, SCALARS, TAGS, Variant
 
 # Reordering and contraction allowed, NaN and infinity kept: full fastmath would assume them away.
-_HEAD = '''\
+_HEAD = """\
 import math
 import numpy as np
 from numba import njit, prange
 
 real = np.float32
 flags = dict(error_model="numpy", fastmath={"contract", "arcp", "reassoc", "nsz"})
-helper = njit(inline="never", **flags)
+helper = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **flags)  # called from kernels only
 
 
 @helper
@@ -44,49 +44,52 @@ def sqrt(x):
 @helper
 def fabs(x):
     return real(math.fabs(x))
-'''
+"""
 
 _WIDEN = {
-    "float32": "", "float64": "",
-    "bfloat16": '''
+    "float32": "",
+    "float64": "",
+    "bfloat16": """
 
 @helper
-def widen_bfloat16(bits):
+def widen_bfloat16_(bits):
     return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
 
 
 @helper
-def round_bfloat16(x):
+def round_bfloat16_(x):
     bits = np.float32(x).view(np.uint32)
     nearest_even = np.uint32(bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
     nan = np.uint32(bits | np.uint32(0x400000))
     return np.uint16(where(x != x, nan, nearest_even) >> np.uint32(16))
-''',
-    "float16": '''
+""",
+    "float16": """
 
 @helper
-def widen_float16(bits):
+def widen_float16_(bits):
     wide = np.uint32(bits)
     # the exponent moves from bias 15 to bias 127 by a product, which also makes subnormals right
     small = np.uint32((wide & np.uint32(0x7FFF)) << np.uint32(13)).view(np.float32) * np.float32(2.0**112)
-    magnitude = small.view(np.uint32)
-    magnitude = np.uint32(where((wide & np.uint32(0x7C00)) == np.uint32(0x7C00), magnitude | np.uint32(0x7F800000), magnitude))
+    magnitude = np.float32(small).view(np.uint32)
+    special = (wide & np.uint32(0x7C00)) == np.uint32(0x7C00)
+    magnitude = np.uint32(where(special, magnitude | np.uint32(0x7F800000), magnitude))
     return np.uint32(magnitude | ((wide & np.uint32(0x8000)) << np.uint32(16))).view(np.float32)
 
 
 @helper
-def round_float16(x):
+def round_float16_(x):
     bits = np.float32(x).view(np.uint32)
     size = np.uint32(bits & np.uint32(0x7FFFFFFF))
     # below 2**-14: adding 0.5 leaves the subnormal, rounded to even, in the low bits
-    tiny = np.uint32((size.view(np.float32) + np.float32(0.5)).view(np.uint32) - np.uint32(0x3F000000))
+    shifted = np.uint32(size).view(np.float32) + np.float32(0.5)
+    tiny = np.uint32(np.float32(shifted).view(np.uint32) - np.uint32(0x3F000000))
     odd = (size >> np.uint32(13)) & np.uint32(1)
     normal = np.uint32(np.uint32(size - np.uint32(112 << 23) + np.uint32(0xFFF) + odd) >> np.uint32(13))
     result = np.uint32(where(size < np.uint32(0x38800000), tiny, normal))
     result = np.uint32(where(size >= np.uint32(0x47800000), np.uint32(0x7C00), result))
     result = np.uint32(where(size > np.uint32(0x7F800000), np.uint32(0x7E00), result))
     return np.uint16(result | ((bits >> np.uint32(16)) & np.uint32(0x8000)))
-''',
+""",
 }
 
 
@@ -96,16 +99,16 @@ def head(real: str, *dtypes: str) -> str:
 
 
 def widen(value: str, dtype: str) -> str:
-    return f"widen_{dtype}({value})" if _WIDEN[dtype] else f"real({value})"
+    return f"widen_{dtype}_({value})" if _WIDEN[dtype] else f"real({value})"
 
 
 def rounded(value: str, dtype: str) -> str:
-    return f"round_{dtype}({value})" if _WIDEN[dtype] else value
+    return f"round_{dtype}_({value})" if _WIDEN[dtype] else value
 
 
 def update_text(rule, variant: Variant) -> str:
-    """The text of a module whose function `update(chunks, want, tags, columns, numbers, scalars, row_sumsq, group_sumsq,
-    layer_sumsq, layer_partials, *arrays)` updates every chunk whose row has tags.active == want."""
+    """The text of a module whose function `update(chunks, want, tags, columns, numbers, scalars, row_sumsq,
+    group_sumsq, layer_sumsq, layer_partials, *arrays)` updates every chunk whose row has tags.active == want."""
     arrays = layout.arrays(rule, variant)
     tag = {name: f"tags[row, {k}]" for k, name in enumerate(TAGS)}
     column = {name: f"columns[row, {k}]" for k, name in enumerate(COLUMNS)}
@@ -116,11 +119,15 @@ def update_text(rule, variant: Variant) -> str:
     if variant.phase != "apply":
         setup += [f"{name} = real({column[name]})" for name in ("l1", "l2") if name in variant.stages]
         if "value" in variant.stages:
-            setup += [f"lo = real({column['lo']} if {tag['clip']} == {layout.CLIP_VALUE} else -np.inf)",
-                      f"hi = real({column['hi']} if {tag['clip']} == {layout.CLIP_VALUE} else np.inf)"]
+            setup += [
+                f"lo = real({column['lo']} if {tag['clip']} == {layout.CLIP_VALUE} else -np.inf)",
+                f"hi = real({column['hi']} if {tag['clip']} == {layout.CLIP_VALUE} else np.inf)",
+            ]
         if "scale" in variant.stages:
-            setup.append(f"scale = real(scalars[{SCALARS.index('unscale')}] * "
-                         f"shrink({tag['clip']}, {column['hi']}, row_sumsq[row], group_sumsq[{tag['group']}]))")
+            setup.append(
+                f"scale = real(scalars[{SCALARS.index('unscale')}] * "
+                f"shrink_({tag['clip']}, {column['hi']}, row_sumsq[row], group_sumsq[{tag['group']}]))"
+            )
     if variant.ema:
         setup.append(f"ema_rate = real(scalars[{SCALARS.index('ema_rate')}])")
     if variant.phase == "apply":
@@ -139,59 +146,70 @@ def update_text(rule, variant: Variant) -> str:
     if variant.phase != "apply":
         loop += [f"{name}_[i] = {name}" for name in rule.state]
     if variant.phase == "prepare":
-        loop += [f"{name}_sum += np.float64({variable}) * np.float64({variable})" for name, variable in rule.norms.items()]
+        loop += [
+            f"{name}_sum += np.float64({variable}) * np.float64({variable})" for name, variable in rule.norms.items()
+        ]
     else:
         loop += ["master_[i] = p"] if variant.master else []
         loop.append(f"param_[i] = {rounded('p', variant.param)}")
         loop += ["ema_[i] = ema"] if variant.ema else []
-    after = [f"layer_partials[c, {k}] = {name}_sum" for k, name in enumerate(rule.norms)] if variant.phase == "prepare" else []
+    after = (
+        [f"layer_partials[c, {k}] = {name}_sum" for k, name in enumerate(rule.norms)]
+        if variant.phase == "prepare"
+        else []
+    )
 
     indent = "\n    ".join
     return f"""{head(variant.real, variant.param, variant.grad)}
 
 @helper
-def shrink(clip, most, row_sumsq, group_sumsq):
+def shrink_(clip, most, row_sumsq, group_sumsq):
     size = math.sqrt(row_sumsq) if clip == {layout.CLIP_NORM} else math.sqrt(group_sumsq)
     wanted = clip == {layout.CLIP_NORM} or clip == {layout.CLIP_GROUP}
     return 1.0 if (not wanted or size <= most) else most / size   # a NaN norm goes on to the gradient
 
 
-@njit(**flags)
-def chunk(c, row, begin, end, source, {tables}, {', '.join(arrays)}):
-    set_ = {tag['set']}
+@helper
+def chunk(c, row, begin, end, source, {tables}, {", ".join(arrays)}):
+    set_ = {tag["set"]}
     {indent(setup)}
     for i in range(param_.size):
-        {('''
-        ''').join(loop)}
-    {indent(after or ['return'])}
+        {
+        (
+            '''
+        '''
+        ).join(loop)
+    }
+    {indent(after or ["return"])}
 
 
 @njit(parallel=True, **flags)
-def update(chunks, want, {tables}, {', '.join(arrays)}):
-    if scalars[{SCALARS.index('skip')}] != 0.0:
+def update(chunks, want, {tables}, {", ".join(arrays)}):
+    if scalars[{SCALARS.index("skip")}] != 0.0:
         for k in range(group_sumsq.size):
             if not math.isfinite(group_sumsq[k]):
                 return
     for c in prange(chunks.shape[0]):
         row = chunks[c, 2]
-        if {tag['active']} == want:
-            chunk(c, row, chunks[c, 0], chunks[c, 1], chunks[c, 3], {tables}, {', '.join(arrays)})
+        if {tag["active"]} == want:
+            # int64, or the body is compiled a second time for the uint64 that a parallel loop counts in
+            chunk(np.int64(c), row, chunks[c, 0], chunks[c, 1], chunks[c, 3], {tables}, {", ".join(arrays)})
 """
 
 
 def sumsq_text(grad: str) -> str:
     """The text of a module whose function `sumsq(chunks, want, tags, grad_, partials)` writes to partials[c] the sum of
     squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want."""
-    return f"""{head('float64' if grad == 'float64' else 'float32', grad)}
+    return f"""{head("float64" if grad == "float64" else "float32", grad)}
 
 @njit(parallel=True, **flags)
 def sumsq(chunks, want, tags, grad_, partials):
     for c in prange(chunks.shape[0]):
         total = 0.0
-        if tags[chunks[c, 2], {TAGS.index('active')}] == want:
+        if tags[chunks[c, 2], {TAGS.index("active")}] == want:
             part = grad_[chunks[c, 3]:chunks[c, 3] + chunks[c, 1] - chunks[c, 0]]
             for i in range(part.size):
-                x = np.float64({widen('part[i]', grad)})
+                x = np.float64({widen("part[i]", grad)})
                 total += x * x
         partials[c] = total
 """

@@ -1,19 +1,33 @@
-"""The same step in float64 NumPy, one parameter at a time: slow, plain, sharing no code with the kernels but the formula."""
+"""The same step in float64 NumPy, one parameter at a time: slow, plain, sharing no code with the kernels but the
+formula."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gpuflow_kernels.update.layout import (CLIP_GROUP, CLIP_NORM, CLIP_VALUE, COLUMNS, INACTIVE, TAGS)
+from gpuflow_kernels.update.layout import CLIP_GROUP, CLIP_NORM, CLIP_VALUE, COLUMNS, INACTIVE, TAGS
 
-_LANGUAGE = {"sqrt": np.sqrt, "fabs": np.abs, "fmin": np.minimum, "fmax": np.maximum, "where": np.where, "real": float,
-             "sign": lambda x: np.nan_to_num(np.sign(x), nan=0.0)}
+_LANGUAGE = {
+    "sqrt": np.sqrt,
+    "fabs": np.abs,
+    "fmin": np.minimum,
+    "fmax": np.maximum,
+    "where": np.where,
+    "real": float,
+    "sign": lambda x: np.nan_to_num(np.sign(x), nan=0.0),
+}
 
 
 def apply_rule(rule, p, g, state, *, lr, decay=0.0, numbers=None):
     """Returns (p, state) after one step of a rule on one whole parameter, all float64; the inputs stay as they are."""
-    names = {**{k: np.asarray(v, np.float64) for k, v in state.items()}, **(numbers or {}), "p": p.astype(np.float64),
-             "g": g.astype(np.float64), "lr": lr, "decay": decay}
+    names = {
+        **{k: np.asarray(v, np.float64) for k, v in state.items()},
+        **(numbers or {}),
+        "p": p.astype(np.float64),
+        "g": g.astype(np.float64),
+        "lr": lr,
+        "decay": decay,
+    }
     with np.errstate(all="ignore"):
         for part in ("prepare", "direction"):
             _run(rule.lines(part), names)
@@ -28,7 +42,8 @@ def _run(lines, names):
 
 
 def group_sumsq(host, gradients) -> np.ndarray:
-    """float64 [groups + 1]: sums of squares of the active rows' gradients (a list of float64 arrays), after unscaling."""
+    """float64 [groups + 1]: sums of squares of the active rows' gradients (a list of float64 arrays), after
+    unscaling."""
     sums = np.zeros(host.groups + 1)
     for tags, g in zip(host.tags, gradients):
         if tags[TAGS.index("active")] != INACTIVE:
@@ -61,8 +76,15 @@ def step(rule, host, parameters, gradients, states):
                 g = g * (column["hi"] / norm)
         g = g + column["l2"] * p + column["l1"] * np.sign(p)
         lr, *numbers = host.numbers[tags["set"]]
-        p, state = apply_rule(rule, p, g, state, lr=lr * column["lr_scale"], decay=column["decay"],
-                              numbers=dict(zip(rule.numbers, numbers)))
+        p, state = apply_rule(
+            rule,
+            p,
+            g,
+            state,
+            lr=lr * column["lr_scale"],
+            decay=column["decay"],
+            numbers=dict(zip(rule.numbers, numbers)),
+        )
         new_parameters.append(p)
         new_states.append(state)
     return new_parameters, new_states

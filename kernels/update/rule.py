@@ -15,12 +15,19 @@ FUNCTIONS = {"sqrt": 1, "fabs": 1, "fmin": 2, "fmax": 2, "sign": 1, "where": 3}
 GIVEN = ("p", "g", "lr", "decay")
 
 # Names that the kernels use around the formula; a state or local of that name would shadow them.
-_TAKEN = {"real", "scale", "lo", "hi", "l1", "l2", "ema", "ema_rate", "i", "c", "row", "begin", "end", "source", "tags",
-          "columns", "numbers", "scalars", "row_sumsq", "group_sumsq", "layer_sumsq", "layer_partials", "np", "math"}
-_RESERVED = {"param", "grad", "master", "ema"}  # `m` as a state is the array `m_` in the kernels; these are arrays already
-_C_WORDS = set("auto bool break case char class const continue default delete do double else enum extern false float for "
-               "friend goto if inline int long new operator private public register return short signed sizeof static "
-               "struct switch template this true typedef union unsigned using void volatile while".split())
+_TAKEN = {
+    "real", "scale", "lo", "hi", "l1", "l2", "ema", "ema_rate", "i", "c", "row", "begin", "end", "source",
+    "tags", "columns", "numbers", "scalars", "row_sumsq", "group_sumsq", "layer_sumsq", "layer_partials", "np",
+    "math",
+}
+# A state `m` is the array `m_` in the kernels, where these are arrays already.
+_RESERVED = {"param", "grad", "master", "ema"}
+_C_WORDS = {
+    "auto", "bool", "break", "case", "char", "class", "const", "continue", "default", "delete", "do", "double",
+    "else", "enum", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "new",
+    "operator", "private", "public", "register", "return", "short", "signed", "sizeof", "static", "struct",
+    "switch", "template", "this", "true", "typedef", "union", "unsigned", "using", "void", "volatile", "while",
+}
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 
@@ -40,8 +47,8 @@ class UpdateRule:
     formula  lines `name = expression`. Variables: p (parameter), g (gradient after unscaling, clip and regularisation),
              lr (schedule times the parameter's rate scale), decay (decoupled weight decay, per parameter), states,
              numbers, and names assigned above. Operators + - * / and, inside where, one comparison. Functions:
-             sqrt fabs fmin fmax sign where; fmin and fmax return NaN when either side is NaN, sign(0) and sign(NaN) are 0.
-             p must be assigned; p, g, states and new names may be, the rest is read only.
+             sqrt fabs fmin fmax sign where; fmin and fmax return NaN when either side is NaN, sign(0) and sign(NaN)
+             are 0. p must be assigned; p, g, states and new names may be, the rest is read only.
     at       host side of `numbers`: called as at(t, **options) with t = 1, 2, ...; returns {number: float}. Optional.
 
     A rule that needs norms of whole parameters (Lamb) is written in three parts, run as two passes:
@@ -105,24 +112,32 @@ class _Checked:
         if rule.layered:
             prepare = self._part("prepare", {"p", "g"} | state | numbers, {"g"} | state)
             direction = self._part("direction", {"p"} | state | numbers, set())
-            for name, variable in rule.norms.items():
+            for variable in rule.norms.values():
                 if variable not in {"p", *direction}:
-                    raise FormulaError(f"rule {rule.name!r}: norms names {variable!r}, which `direction` does not assign; "
-                                       f"a norm is taken of p or of one of {sorted(direction) or 'its lines'}")
+                    raise FormulaError(
+                        f"rule {rule.name!r}: norms names {variable!r}, which `direction` does not assign; "
+                        f"a norm is taken of p or of one of {sorted(direction) or 'its lines'}"
+                    )
             self._part("formula", {"p"} | direction | state | numbers | set(rule.norms), {"p"} | direction)
             clash = prepare & direction
             if clash:
-                raise FormulaError(f"rule {rule.name!r}: {sorted(clash)} assigned in both prepare and direction; rename one")
+                raise FormulaError(
+                    f"rule {rule.name!r}: {sorted(clash)} assigned in both prepare and direction; rename one"
+                )
         else:
             if rule.prepare or rule.direction:
-                raise FormulaError(f"rule {rule.name!r}: prepare and direction belong to rules with norms; "
-                                   "put the lines into formula, or name the norms")
+                raise FormulaError(
+                    f"rule {rule.name!r}: prepare and direction belong to rules with norms; "
+                    "put the lines into formula, or name the norms"
+                )
             self._part("prepare", set(), set())
             self._part("direction", set(), set())
             self._part("formula", {"p", "g"} | state | numbers, {"p", "g"} | state)
         if "p" not in self.targets:
-            raise FormulaError(f"rule {rule.name!r} never assigns p, so it would leave every parameter as it is:\n"
-                               f"{rule.formula}\nEnd it with a line such as `p = p - lr * g`.")
+            raise FormulaError(
+                f"rule {rule.name!r} never assigns p, so it would leave every parameter as it is:\n"
+                f"{rule.formula}\nEnd it with a line such as `p = p - lr * g`."
+            )
 
     def _check_names(self):
         rule = self.rule
@@ -132,7 +147,9 @@ class _Checked:
                 raise FormulaError(f"{name!r} is no usable name in rule {rule.name!r}: expected a plain C identifier")
         for name in names[1:]:
             if name in _TAKEN | _RESERVED or name in GIVEN or name in FUNCTIONS or name.endswith("_"):
-                raise FormulaError(f"rule {rule.name!r}: {name!r} already means something in the kernels; choose another name")
+                raise FormulaError(
+                    f"rule {rule.name!r}: {name!r} already means something in the kernels; choose another name"
+                )
         doubled = {n for n in names[1:] if names[1:].count(n) > 1}
         if doubled:
             raise FormulaError(f"rule {rule.name!r} declares {sorted(doubled)} more than once")
@@ -166,10 +183,15 @@ class _Checked:
         try:
             body = ast.parse(text).body
         except SyntaxError as error:
-            raise FormulaError(f"rule {self.rule.name!r}, line `{text}`: does not parse ({error.msg}); "
-                               "expected `name = expression`") from None
-        if len(body) != 1 or not isinstance(body[0], ast.Assign) or len(body[0].targets) != 1 \
-                or not isinstance(body[0].targets[0], ast.Name):
+            raise FormulaError(
+                f"rule {self.rule.name!r}, line `{text}`: does not parse ({error.msg}); expected `name = expression`"
+            ) from None
+        if (
+            len(body) != 1
+            or not isinstance(body[0], ast.Assign)
+            or len(body[0].targets) != 1
+            or not isinstance(body[0].targets[0], ast.Name)
+        ):
             raise FormulaError(f"rule {self.rule.name!r}, line `{text}`: expected `name = expression`, one per line")
         return body[0].targets[0].id, body[0].value
 
@@ -187,8 +209,9 @@ class _Line(ast.NodeTransformer):
         return isinstance(node, ast.Compare)
 
     def generic_visit(self, node):
-        self.refuse(f"{ast.unparse(node)!r} is not part of the formula language",
-                    f"it has + - * / and {' '.join(FUNCTIONS)}")
+        self.refuse(
+            f"{ast.unparse(node)!r} is not part of the formula language", f"it has + - * / and {' '.join(FUNCTIONS)}"
+        )
 
     def visit_Name(self, node):
         if node.id not in self.known:
@@ -208,8 +231,10 @@ class _Line(ast.NodeTransformer):
     def visit_BinOp(self, node):
         if not isinstance(node.op, _OPERATORS):
             self.generic_visit(node)
-        fixed = [isinstance(n, ast.Constant) or isinstance(n, ast.Name) and n.id in self.rule.numbers
-                 for n in (node.left, node.right)]
+        fixed = [
+            isinstance(n, ast.Constant) or (isinstance(n, ast.Name) and n.id in self.rule.numbers)
+            for n in (node.left, node.right)
+        ]
         if all(fixed) and isinstance(node.op, (ast.Add, ast.Sub)):
             # 1 - beta2 at 0.999 is off by 1.3e-5 (relative) in float32
             self.refuse(f"`{ast.unparse(node)}` would be worked out in float32", "declare it as a number of its own")
@@ -225,14 +250,18 @@ class _Line(ast.NodeTransformer):
         if name not in FUNCTIONS:
             self.refuse(f"unknown function {name!r}", f"the formula language has {' '.join(FUNCTIONS)}")
         if len(node.args) != FUNCTIONS[name] or node.keywords:
-            self.refuse(f"{name} takes {FUNCTIONS[name]} argument(s), got {len(node.args) + len(node.keywords)}",
-                        "see UpdateRule for the list")
+            self.refuse(
+                f"{name} takes {FUNCTIONS[name]} argument(s), got {len(node.args) + len(node.keywords)}",
+                "see UpdateRule for the list",
+            )
         arguments = [self.visit(a) for a in node.args]
         wants_condition = [name == "where" and k == 0 for k in range(len(arguments))]
         for argument, condition in zip(arguments, wants_condition):
             if self.boolean(argument) != condition:
-                self.refuse(f"{name} got `{ast.unparse(argument)}`",
-                            "the first argument of where is a comparison, every other argument a value")
+                self.refuse(
+                    f"{name} got `{ast.unparse(argument)}`",
+                    "the first argument of where is a comparison, every other argument a value",
+                )
         return ast.Call(node.func, arguments, [])
 
     def value(self, node):

@@ -1,4 +1,5 @@
-"""Every update rule that gpuflow ships: its formula and, beside it, the numbers the host works out at step t = 1, 2, ...
+"""Every update rule that gpuflow ships: its formula and, beside it, the numbers the host works out at step t = 1, 2,
+...
 
 Numbers follow Paddle 3.3.1 (tests/kernels/golden holds its trajectories). `at` returns float64 values; powers and
 differences from 1 are taken there, since float32 loses them.
@@ -18,74 +19,121 @@ def _nothing(t):
 sgd = UpdateRule("sgd", formula="p = p - lr * g", at=_nothing)
 
 
-# -- momentum ------------------------------------------------------------------------------------------------------------
+# -- momentum --------------------------------------------------------------------------------------------------------
+
 
 def _momentum(t, momentum=0.9):
     return {"mu": momentum}
 
 
 # Paddle's form: the rate stays outside v, so a change of rate acts at once on the whole velocity.
-momentum = UpdateRule("momentum", state=("v",), numbers=("mu",), at=_momentum, formula="""
+momentum = UpdateRule(
+    "momentum",
+    state=("v",),
+    numbers=("mu",),
+    at=_momentum,
+    formula="""
     v = mu * v + g
     p = p - lr * v
-""")
+""",
+)
 
-nesterov = UpdateRule("nesterov", state=("v",), numbers=("mu",), at=_momentum, formula="""
+nesterov = UpdateRule(
+    "nesterov",
+    state=("v",),
+    numbers=("mu",),
+    at=_momentum,
+    formula="""
     v = mu * v + g
     p = p - lr * (g + mu * v)
-""")
+""",
+)
 
 
-# -- rates per element ---------------------------------------------------------------------------------------------------
+# -- rates per element -----------------------------------------------------------------------------------------------
 
-adagrad = UpdateRule("adagrad", state=("s",), numbers=("epsilon",), at=lambda t, epsilon=1e-6: {"epsilon": epsilon}, formula="""
+adagrad = UpdateRule(
+    "adagrad",
+    state=("s",),
+    numbers=("epsilon",),
+    at=lambda t, epsilon=1e-6: {"epsilon": epsilon},
+    formula="""
     s = s + g * g
     p = p - lr * g / (sqrt(s) + epsilon)
-""")
+""",
+)
 
 
 def _rho(t, rho=0.95, epsilon=1e-6):
     return {"rho": rho, "one_minus_rho": 1 - rho, "epsilon": epsilon}
 
 
-adadelta = UpdateRule("adadelta", state=("s", "d"), numbers=("rho", "one_minus_rho", "epsilon"), at=_rho, formula="""
+adadelta = UpdateRule(
+    "adadelta",
+    state=("s", "d"),
+    numbers=("rho", "one_minus_rho", "epsilon"),
+    at=_rho,
+    formula="""
     s = rho * s + one_minus_rho * (g * g)
     u = sqrt(d + epsilon) / sqrt(s + epsilon) * g
     d = rho * d + one_minus_rho * (u * u)
     p = p - lr * u
-""")
+""",
+)
 
 # Paddle's RMSProp: epsilon inside the root, the rate inside the velocity.
-rmsprop = UpdateRule("rmsprop", state=("s",), numbers=("rho", "one_minus_rho", "epsilon"), at=_rho, formula="""
+rmsprop = UpdateRule(
+    "rmsprop",
+    state=("s",),
+    numbers=("rho", "one_minus_rho", "epsilon"),
+    at=_rho,
+    formula="""
     s = rho * s + one_minus_rho * (g * g)
     p = p - lr * g / sqrt(s + epsilon)
-""")
+""",
+)
 
-rmsprop_centered = UpdateRule("rmsprop_centered", state=("s", "a"), numbers=("rho", "one_minus_rho", "epsilon"), at=_rho, formula="""
+rmsprop_centered = UpdateRule(
+    "rmsprop_centered",
+    state=("s", "a"),
+    numbers=("rho", "one_minus_rho", "epsilon"),
+    at=_rho,
+    formula="""
     s = rho * s + one_minus_rho * (g * g)
     a = rho * a + one_minus_rho * g
     p = p - lr * g / sqrt(s - a * a + epsilon)
-""")
+""",
+)
 
 
 def _rho_momentum(t, rho=0.95, epsilon=1e-6, momentum=0.0):
     return {**_rho(t, rho, epsilon), "mu": momentum}
 
 
-rmsprop_momentum = UpdateRule("rmsprop_momentum", state=("s", "v"), numbers=("rho", "one_minus_rho", "epsilon", "mu"),
-                              at=_rho_momentum, formula="""
+rmsprop_momentum = UpdateRule(
+    "rmsprop_momentum",
+    state=("s", "v"),
+    numbers=("rho", "one_minus_rho", "epsilon", "mu"),
+    at=_rho_momentum,
+    formula="""
     s = rho * s + one_minus_rho * (g * g)
     v = mu * v + lr * g / sqrt(s + epsilon)
     p = p - v
-""")
+""",
+)
 
-rmsprop_centered_momentum = UpdateRule("rmsprop_centered_momentum", state=("s", "a", "v"),
-                                       numbers=("rho", "one_minus_rho", "epsilon", "mu"), at=_rho_momentum, formula="""
+rmsprop_centered_momentum = UpdateRule(
+    "rmsprop_centered_momentum",
+    state=("s", "a", "v"),
+    numbers=("rho", "one_minus_rho", "epsilon", "mu"),
+    at=_rho_momentum,
+    formula="""
     s = rho * s + one_minus_rho * (g * g)
     a = rho * a + one_minus_rho * g
     v = mu * v + lr * g / sqrt(s - a * a + epsilon)
     p = p - v
-""")
+""",
+)
 
 
 def _rprop(t, learning_rate_range=(1e-5, 50.0), etas=(0.5, 1.2)):
@@ -93,13 +141,19 @@ def _rprop(t, learning_rate_range=(1e-5, 50.0), etas=(0.5, 1.2)):
 
 
 # `rate` starts at the learning rate; lr itself is not read. A sign change stops the element for one step.
-rprop = UpdateRule("rprop", state=("before", "rate"), numbers=("smallest", "largest", "shrink", "grow"), at=_rprop, formula="""
+rprop = UpdateRule(
+    "rprop",
+    state=("before", "rate"),
+    numbers=("smallest", "largest", "shrink", "grow"),
+    at=_rprop,
+    formula="""
     turn = sign(g) * sign(before)
     rate = where(turn > 0, rate * grow, where(turn < 0, rate * shrink, rate))
     rate = fmin(fmax(rate, smallest), largest)
     before = where(turn < 0, 0, g)
     p = p - rate * sign(before)
-""")
+""",
+)
 
 
 def _asgd(t, batch_num=1):
@@ -107,14 +161,20 @@ def _asgd(t, batch_num=1):
 
 
 # d is the sum of the last batch_num gradients; y is the one that drops out, a ring of buffers bound by `rebind`.
-asgd = UpdateRule("asgd", state=("d", "y"), numbers=("share",), at=_asgd, formula="""
+asgd = UpdateRule(
+    "asgd",
+    state=("d", "y"),
+    numbers=("share",),
+    at=_asgd,
+    formula="""
     d = d - y + g
     y = g
     p = p - lr * share * d
-""")
+""",
+)
 
 
-# -- the Adam family -----------------------------------------------------------------------------------------------------
+# -- the Adam family -------------------------------------------------------------------------------------------------
 
 _MOMENTS = ("beta1", "one_minus_beta1", "beta2", "one_minus_beta2")
 
@@ -130,13 +190,21 @@ def _adam(t, beta1=0.9, beta2=0.999, epsilon=1e-8):
 
 def _adam_rule(name, amsgrad=False, decoupled=False):
     """Adam with both corrections in step_size: p -= lr * root/(1 - beta1^t) * m / (sqrt(v) + epsilon * root)."""
-    return UpdateRule(name, state=("m", "v", "largest") if amsgrad else ("m", "v"), numbers=(*_MOMENTS, "step_size", "epsilon"),
-                      at=_adam, formula="\n".join([
-        "p = p - lr * decay * p" if decoupled else "",
-        "m = beta1 * m + one_minus_beta1 * g",
-        "v = beta2 * v + one_minus_beta2 * (g * g)",
-        "largest = fmax(largest, v)" if amsgrad else "",
-        f"p = p - lr * step_size * (m / (sqrt({'largest' if amsgrad else 'v'}) + epsilon))"]))
+    return UpdateRule(
+        name,
+        state=("m", "v", "largest") if amsgrad else ("m", "v"),
+        numbers=(*_MOMENTS, "step_size", "epsilon"),
+        at=_adam,
+        formula="\n".join(
+            [
+                "p = p - lr * decay * p" if decoupled else "",
+                "m = beta1 * m + one_minus_beta1 * g",
+                "v = beta2 * v + one_minus_beta2 * (g * g)",
+                "largest = fmax(largest, v)" if amsgrad else "",
+                f"p = p - lr * step_size * (m / (sqrt({'largest' if amsgrad else 'v'}) + epsilon))",
+            ]
+        ),
+    )
 
 
 adam = _adam_rule("adam")
@@ -146,15 +214,26 @@ adamw_amsgrad = _adam_rule("adamw_amsgrad", amsgrad=True, decoupled=True)
 
 
 def _adamax(t, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    return {"beta1": beta1, "one_minus_beta1": 1 - beta1, "beta2": beta2, "epsilon": epsilon, "step_size": 1 / (1 - beta1**t)}
+    return {
+        "beta1": beta1,
+        "one_minus_beta1": 1 - beta1,
+        "beta2": beta2,
+        "epsilon": epsilon,
+        "step_size": 1 / (1 - beta1**t),
+    }
 
 
-adamax = UpdateRule("adamax", state=("m", "u"), numbers=("beta1", "one_minus_beta1", "beta2", "epsilon", "step_size"), at=_adamax,
-                    formula="""
+adamax = UpdateRule(
+    "adamax",
+    state=("m", "u"),
+    numbers=("beta1", "one_minus_beta1", "beta2", "epsilon", "step_size"),
+    at=_adamax,
+    formula="""
     m = beta1 * m + one_minus_beta1 * g
     u = fmax(fabs(g), beta2 * u + epsilon)
     p = p - lr * step_size * (m / u)
-""")
+""",
+)
 
 _products: dict[tuple[float, float], list[float]] = {}  # NAdam's running product of mu_t, per (beta1, momentum_decay)
 
@@ -166,63 +245,126 @@ def _nadam(t, beta1=0.9, beta2=0.999, epsilon=1e-8, momentum_decay=0.004):
     products = _products.setdefault((beta1, momentum_decay), [1.0])
     while len(products) <= t:
         products.append(products[-1] * mu(len(products)))
-    return {**_moments(t, beta1, beta2), "epsilon": epsilon, "v_correction": 1 / (1 - beta2**t),
-            "m_share": mu(t + 1) / (1 - products[t] * mu(t + 1)), "g_share": (1 - mu(t)) / (1 - products[t])}
+    return {
+        **_moments(t, beta1, beta2),
+        "epsilon": epsilon,
+        "v_correction": 1 / (1 - beta2**t),
+        "m_share": mu(t + 1) / (1 - products[t] * mu(t + 1)),
+        "g_share": (1 - mu(t)) / (1 - products[t]),
+    }
 
 
-nadam = UpdateRule("nadam", state=("m", "v"), numbers=(*_MOMENTS, "epsilon", "v_correction", "m_share", "g_share"), at=_nadam,
-                   formula="""
+nadam = UpdateRule(
+    "nadam",
+    state=("m", "v"),
+    numbers=(*_MOMENTS, "epsilon", "v_correction", "m_share", "g_share"),
+    at=_nadam,
+    formula="""
     m = beta1 * m + one_minus_beta1 * g
     v = beta2 * v + one_minus_beta2 * (g * g)
     p = p - lr * (m_share * m + g_share * g) / (sqrt(v * v_correction) + epsilon)
-""")
+""",
+)
 
 
 def _radam(t, beta1=0.9, beta2=0.999, epsilon=1e-8):
     longest = 2 / (1 - beta2) - 1
     length = longest - 2 * t * beta2**t / (1 - beta2**t)
     rectify = length > 5
-    factor = math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) if rectify else 0.0
-    return {**_moments(t, beta1, beta2), "epsilon": epsilon, "rectify": float(rectify), "plain_size": 1 / (1 - beta1**t),
-            "rectified_size": factor * math.sqrt(1 - beta2**t) / (1 - beta1**t)}
+    factor = (
+        math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) if rectify else 0.0
+    )
+    return {
+        **_moments(t, beta1, beta2),
+        "epsilon": epsilon,
+        "rectify": float(rectify),
+        "plain_size": 1 / (1 - beta1**t),
+        "rectified_size": factor * math.sqrt(1 - beta2**t) / (1 - beta1**t),
+    }
 
 
-radam = UpdateRule("radam", state=("m", "v"), numbers=(*_MOMENTS, "epsilon", "rectify", "plain_size", "rectified_size"), at=_radam,
-                   formula="""
+radam = UpdateRule(
+    "radam",
+    state=("m", "v"),
+    numbers=(*_MOMENTS, "epsilon", "rectify", "plain_size", "rectified_size"),
+    at=_radam,
+    formula="""
     m = beta1 * m + one_minus_beta1 * g
     v = beta2 * v + one_minus_beta2 * (g * g)
     p = p - lr * m * where(rectify > 0, rectified_size / (sqrt(v) + epsilon), plain_size)
-""")
+""",
+)
 
 
 def _lamb(t, beta1=0.9, beta2=0.999, epsilon=1e-6, always_adapt=False):
-    return {**_moments(t, beta1, beta2), "epsilon": epsilon, "m_correction": 1 / (1 - beta1**t),
-            "v_correction": 1 / (1 - beta2**t), "always_adapt": float(always_adapt)}
+    return {
+        **_moments(t, beta1, beta2),
+        "epsilon": epsilon,
+        "m_correction": 1 / (1 - beta1**t),
+        "v_correction": 1 / (1 - beta2**t),
+        "always_adapt": float(always_adapt),
+    }
 
 
 # Parameters without decay move by the plain rate unless always_adapt, as in Paddle.
-lamb = UpdateRule("lamb", state=("m", "v"), numbers=(*_MOMENTS, "epsilon", "m_correction", "v_correction", "always_adapt"), at=_lamb,
-                  prepare="""
+lamb = UpdateRule(
+    "lamb",
+    state=("m", "v"),
+    numbers=(*_MOMENTS, "epsilon", "m_correction", "v_correction", "always_adapt"),
+    at=_lamb,
+    prepare="""
     m = beta1 * m + one_minus_beta1 * g
     v = beta2 * v + one_minus_beta2 * (g * g)
-""", direction="""
+""",
+    direction="""
     u = m * m_correction / (sqrt(v * v_correction) + epsilon) + decay * p
-""", norms={"p_norm": "p", "u_norm": "u"}, formula="""
+""",
+    norms={"p_norm": "p", "u_norm": "u"},
+    formula="""
     ratio = where(p_norm > 0, where(u_norm > 0, p_norm / u_norm, 1), 1)
     p = p - lr * where(decay + always_adapt > 0, ratio, 1) * u
-""")
+""",
+)
 
 
 def _lion(t, beta1=0.9, beta2=0.99):
     return _moments(t, beta1, beta2)
 
 
-lion = UpdateRule("lion", state=("m",), numbers=_MOMENTS, at=_lion, formula="""
+lion = UpdateRule(
+    "lion",
+    state=("m",),
+    numbers=_MOMENTS,
+    at=_lion,
+    formula="""
     p = p - lr * decay * p
     p = p - lr * sign(beta1 * m + one_minus_beta1 * g)
     m = beta2 * m + one_minus_beta2 * g
-""")
+""",
+)
 
-RULES = {rule.name: rule for rule in (
-    sgd, momentum, nesterov, adagrad, adadelta, rmsprop, rmsprop_centered, rmsprop_momentum, rmsprop_centered_momentum, rprop, asgd,
-    adam, adam_amsgrad, adamw, adamw_amsgrad, adamax, nadam, radam, lamb, lion)}
+RULES = {
+    rule.name: rule
+    for rule in (
+        sgd,
+        momentum,
+        nesterov,
+        adagrad,
+        adadelta,
+        rmsprop,
+        rmsprop_centered,
+        rmsprop_momentum,
+        rmsprop_centered_momentum,
+        rprop,
+        asgd,
+        adam,
+        adam_amsgrad,
+        adamw,
+        adamw_amsgrad,
+        adamax,
+        nadam,
+        radam,
+        lamb,
+        lion,
+    )
+}

@@ -13,8 +13,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gpuflow_kernels.update import layout
-from gpuflow_kernels.update.layout import (ALIGN, CHUNK, CLIP_NORM, CLIP_VALUE, DENSE, DTYPES, INACTIVE, SPARSE, TAGS,
-                                           Variant)
+from gpuflow_kernels.update.layout import (
+    ALIGN,
+    CHUNK,
+    CLIP_NORM,
+    CLIP_VALUE,
+    DENSE,
+    DTYPES,
+    INACTIVE,
+    SPARSE,
+    TAGS,
+    Variant,
+)
 from gpuflow_kernels.update.tables import Tables
 
 ON_NONFINITE = ("propagate", "skip")
@@ -56,7 +66,7 @@ class _Plan:
     chunks: np.ndarray
     device_chunks: object
     stages: tuple[str, ...] = ()
-    ready: dict = field(default_factory=dict)  # (phase, dtype of the gradient) -> variant and packed arrays
+    ready: dict = field(default_factory=dict)  # phase -> variant and packed arrays; "norm" -> dtype and packed gradient
 
 
 @dataclass
@@ -70,7 +80,7 @@ class _Sums:
     first_chunk: int = 0
 
     def layer_partials_of(self, chunks):
-        return self.layer_partials[self.first_chunk:self.first_chunk + len(chunks)]
+        return self.layer_partials[self.first_chunk : self.first_chunk + len(chunks)]
 
 
 @dataclass(frozen=True)
@@ -89,17 +99,26 @@ class FusedStep:
     buckets  one Bucket per dtype. Rows count through the buckets: first all of the first one's, then the next one's.
     sets     how many number sets there are: rows of a set share learning rate and the rule's numbers.
     groups   how many shared norms there are (global-norm clips); a row joins one by clip=CLIP_GROUP, group=k.
-    on_nonfinite  "propagate": an inf or NaN gradient goes where it goes. "skip": no row is changed in such a step; decided
-             on the device. Both see the gradients of all active rows, clipped or not.
+    on_nonfinite  "propagate": an inf or NaN gradient goes where it goes. "skip": no row is changed in such a step;
+             decided on the device. Both see the gradients of all active rows, clipped or not.
     measure  True: take the norms even where nothing clips by them, so that `norm()` can be read.
     engine   the device's operations; by default from the buffers' kind (NumPy or CuPy).
 
-    Rows start with lr_scale 1, everything else off, set 0, active. Raises ValueError or TypeError for buffers that do not
-    fit each other, naming the bucket and what was expected.
+    Rows start with lr_scale 1, everything else off, set 0, active. Raises ValueError or TypeError for buffers that do
+    not fit each other, naming the bucket and what was expected.
     """
 
-    def __init__(self, rule, buckets: Sequence[Bucket], *, sets: int = 1, groups: int = 1, on_nonfinite: str = "propagate",
-                 measure: bool = False, engine=None):
+    def __init__(
+        self,
+        rule,
+        buckets: Sequence[Bucket],
+        *,
+        sets: int = 1,
+        groups: int = 1,
+        on_nonfinite: str = "propagate",
+        measure: bool = False,
+        engine=None,
+    ):
         if on_nonfinite not in ON_NONFINITE:
             raise ValueError(f"on_nonfinite: expected one of {ON_NONFINITE}, got {on_nonfinite!r}")
         buckets = [buckets] if isinstance(buckets, Bucket) else list(buckets)
@@ -116,14 +135,18 @@ class FusedStep:
         chunks = sum(len(p.chunks) for p in self.plans)
         zeros = self.engine.zeros
         self.partials = zeros(chunks, np.float64)
-        self.sums = _Sums(zeros(self.rows, np.float64), zeros(groups + 1, np.float64), zeros((self.rows, len(rule.norms)), np.float64),
-                          zeros((chunks if rule.layered else 0, len(rule.norms)), np.float64))
+        self.sums = _Sums(
+            zeros(self.rows, np.float64),
+            zeros(groups + 1, np.float64),
+            zeros((self.rows, len(rule.norms)), np.float64),
+            zeros((chunks if rule.layered else 0, len(rule.norms)), np.float64),
+        )
         self.extra_sumsq = zeros(self.rows, np.float64)
         self._unscaled = False
         self._everything = True
         self.set_columns()
 
-    # -- strategies ------------------------------------------------------------------------------------------------------
+    # -- strategies --------------------------------------------------------------------------------------------------
 
     def set_columns(self, **columns):
         """Writes whole columns of the strategy table; each value is a scalar or an array [rows].
@@ -140,24 +163,28 @@ class FusedStep:
         self._clips_by_norm = bool((clip >= CLIP_NORM).any())
         for plan in self.plans:
             mine = slice(plan.first_row, plan.first_row + plan.bucket.rows)
-            used = {"scale": self._unscaled or (clip[mine] >= CLIP_NORM).any(), "value": (clip[mine] == CLIP_VALUE).any(),
-                    "l2": column["l2"][mine].any(), "l1": column["l1"][mine].any()}
+            used = {
+                "scale": self._unscaled or (clip[mine] >= CLIP_NORM).any(),
+                "value": (clip[mine] == CLIP_VALUE).any(),
+                "l2": column["l2"][mine].any(),
+                "l1": column["l1"][mine].any(),
+            }
             stages = tuple(name for name in layout.STAGES if used[name])
             if stages != plan.stages:
                 plan.stages = stages
                 plan.ready.clear()
 
     def set_active(self, active):
-        """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE. An inactive row is not touched by `run` and is in
-        no norm. Costs a comparison when nothing changed."""
+        """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE. An inactive row is not touched by `run`
+        and is in no norm. Costs a comparison when nothing changed."""
         now = self.host.tags[:, TAGS.index("active")]
         if not np.array_equal(now, active):
             now[:] = active
             self._everything = True
 
     def rebind(self, bucket: int = 0, **arrays):
-        """Replaces buffers of a bucket: param=, grad=, master=, ema= or a state by name (ASGD's ring of gradients does so at
-        every step). A captured graph keeps the old addresses."""
+        """Replaces buffers of a bucket: param=, grad=, master=, ema= or a state by name (ASGD's ring of gradients
+        does so at every step). A captured graph keeps the old addresses."""
         target = self.plans[bucket].bucket
         for name, array in arrays.items():
             if name in self.rule.state:
@@ -169,7 +196,7 @@ class FusedStep:
         _check_bucket(self.rule, target, bucket)
         self.plans[bucket].ready.clear()
 
-    # -- one step --------------------------------------------------------------------------------------------------------
+    # -- one step ----------------------------------------------------------------------------------------------------
 
     def run(self, lr, numbers=None, *, unscale=None, ema_decay=None, sparse=(), between: Callable | None = None):
         """One step: unscale, norms, clip, regularise, rule, copies, running average.
@@ -178,8 +205,9 @@ class FusedStep:
         numbers    {name: float or array [sets]}, or one such dict per set; None keeps the last ones.
         unscale    factor that undoes a loss scale (1 / scale); None for none. The norms are those after it.
         ema_decay  decay of the running average, e.g. 0.999; needed when a bucket has `ema`.
-        sparse     [(row, ids, values)]: gradients of embedding rows, unique ids [k] and values [k, width]; such a row's other
-                   elements and states stay as they are. Its gradient counts in the norms. This part allocates.
+        sparse     [(row, ids, values)]: gradients of embedding rows, unique ids [k] and values [k, width]; such a
+                   row's other elements and states stay as they are. Its gradient counts in the norms. This part
+                   allocates.
         between    called with group_sumsq (float64 [groups + 1], on the device) after the fold, before the update: the
                    place to add what other processes found.
         """
@@ -198,7 +226,9 @@ class FusedStep:
                 try:
                     table[:, column] = [one[name] for one in numbers] if many else numbers[name]
                 except KeyError:
-                    raise ValueError(f"numbers: rule {self.rule.name!r} needs {name!r}; it takes {self.rule.numbers}") from None
+                    raise ValueError(
+                        f"numbers: rule {self.rule.name!r} needs {name!r}; it takes {self.rule.numbers}"
+                    ) from None
         scalars = self.host.scalars
         scalars[0] = 1.0 if unscale is None else unscale
         if unscale is not None and not self._unscaled:
@@ -206,7 +236,7 @@ class FusedStep:
             self.set_columns()
         if ema_decay is not None:
             scalars[1] = 1.0 - ema_decay
-        self.engine.refresh(self.host, self._everything)
+        self.engine.refresh(self.host, self.tables, self._everything)
         self._everything = False
 
     def launch(self, *, sparse=(), between: Callable | None = None):
@@ -224,22 +254,23 @@ class FusedStep:
         for plan, _, chunks, values in sparse:
             self._update(plan, "whole", chunks, SPARSE, grad=values)
 
-    # -- what can be read ------------------------------------------------------------------------------------------------
+    # -- what can be read --------------------------------------------------------------------------------------------
 
     def norm(self, group: int = 0):
-        """2-norm of the group's gradients in the last step, after unscaling and before clipping: a 0-d float64 array on the
-        device; reading it as a float is what waits. Needs a norm clip, unscaling, on_nonfinite="skip" or measure=True."""
+        """2-norm of the group's gradients in the last step, after unscaling and before clipping: a 0-d float64 array
+        on the device; reading it as a float is what waits. Needs a norm clip, unscaling, on_nonfinite="skip" or
+        measure=True."""
         return self.sums.group[group] ** 0.5
 
     def row_norms(self):
         """2-norm of each row's gradient in the last step: float64 [rows] on the device; as `norm`."""
-        return self.sums.row ** 0.5
+        return self.sums.row**0.5
 
     def nonfinite(self):
         """0-d bool array on the device: was there an inf or NaN among the active gradients of the last step?"""
         return ~(abs(self.sums.group) < np.inf).all()
 
-    # -- inside ----------------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------------------------
 
     def _plan(self, buckets):
         self.plans, row, chunk, owners = [], 0, 0, []
@@ -252,7 +283,7 @@ class FusedStep:
 
     def _take_norms(self, sparse):
         for plan in self.plans:
-            part = self.partials[plan.first_chunk:plan.first_chunk + len(plan.chunks)]
+            part = self.partials[plan.first_chunk : plan.first_chunk + len(plan.chunks)]
             if "norm" not in plan.ready:
                 plan.ready["norm"] = str(plan.bucket.grad.dtype), self.engine.pack([plan.bucket.grad])
             dtype, packed = plan.ready["norm"]
@@ -261,8 +292,15 @@ class FusedStep:
             self.extra_sumsq[...] = 0
             for _, row, chunks, values in sparse:
                 self._sparse_norm(row, chunks, values)
-        self.engine.fold(self.partials, self.folds, self.sums.row, self.tables["scalars"], self.extra_sumsq if sparse else None,
-                         self.tables["tags"][:, TAGS.index("group")], self.sums.group)
+        self.engine.fold(
+            self.partials,
+            self.folds,
+            self.sums.row,
+            self.tables["scalars"],
+            self.extra_sumsq if sparse else None,
+            self.tables["tags"][:, TAGS.index("group")],
+            self.sums.group,
+        )
 
     def _update_in_two_passes(self):
         for plan in self.plans:
@@ -272,39 +310,50 @@ class FusedStep:
             self._update(plan, "apply", plan.device_chunks, DENSE)
 
     def _update(self, plan, phase, chunks, want, grad=None):
-        key = (phase, None if grad is None else str(grad.dtype))
-        if key not in plan.ready:
-            plan.ready[key] = self._prepare(plan, *key)
-        variant, names, packed = plan.ready[key]
-        if grad is not None:
-            packed = tuple(self.engine.pack([grad])[0] if n == "grad_" else a for n, a in zip(names, packed))
+        if grad is None:
+            if phase not in plan.ready:
+                plan.ready[phase] = self._variant_and_arrays(plan, phase, plan.bucket.grad)
+            variant, packed = plan.ready[phase]
+        else:
+            variant, packed = self._variant_and_arrays(plan, phase, grad)
         self.sums.first_chunk = plan.first_chunk
         self.engine.update(self.rule, variant, chunks, want, self.tables, self.sums, packed)
 
-    def _prepare(self, plan, phase, grad_dtype):
+    def _variant_and_arrays(self, plan, phase, grad):
         """The kernel variant that a bucket needs in a phase, and the arrays to hand it."""
         bucket = plan.bucket
-        variant = Variant(str(bucket.param.dtype), grad_dtype or str(bucket.grad.dtype), bucket.master is not None,
-                          bucket.ema is not None, plan.stages if phase != "apply" else (), phase)
-        names = layout.arrays(self.rule, variant)
-        buffers = {"param_": bucket.param, "grad_": bucket.grad, "master_": bucket.master, "ema_": bucket.ema}
+        variant = Variant(
+            str(bucket.param.dtype),
+            str(grad.dtype),
+            bucket.master is not None,
+            bucket.ema is not None,
+            plan.stages if phase != "apply" else (),
+            phase,
+        )
+        buffers = {"param_": bucket.param, "grad_": grad, "master_": bucket.master, "ema_": bucket.ema}
         buffers |= {f"{name}_": array for name, array in bucket.state.items()}
-        return variant, names, self.engine.pack([buffers[n] for n in names])
+        return variant, self.engine.pack([buffers[n] for n in layout.arrays(self.rule, variant)])
 
     def _sparse_plan(self, row, ids, values):
         if self.rule.layered:
-            raise ValueError(f"rule {self.rule.name!r} needs norms of whole parameters, which rows alone do not give; "
-                             "make the gradient dense (sparse=False)")
+            raise ValueError(
+                f"rule {self.rule.name!r} needs norms of whole parameters, which rows alone do not give; "
+                "make the gradient dense (sparse=False)"
+            )
         plan = next(p for p in self.plans if p.first_row <= row < p.first_row + p.bucket.rows)
         local = row - plan.first_row
         width = values.shape[1]
         count = (plan.bucket.end[local] - plan.bucket.begin[local]) // max(width, 1)
         if len(ids) != len(values) or width * count != plan.bucket.end[local] - plan.bucket.begin[local]:
-            raise ValueError(f"sparse row {row}: expected ids [k] and values [k, width] with width dividing "
-                             f"{plan.bucket.end[local] - plan.bucket.begin[local]}, got {ids.shape} and {values.shape}")
+            raise ValueError(
+                f"sparse row {row}: expected ids [k] and values [k, width] with width dividing "
+                f"{plan.bucket.end[local] - plan.bucket.begin[local]}, got {ids.shape} and {values.shape}"
+            )
         if self.host.tags[row, TAGS.index("active")] != SPARSE:
-            raise ValueError(f"row {row} got a sparse gradient but is not marked so; "
-                             f"call set_active with SPARSE ({SPARSE}) there (INACTIVE {INACTIVE}, DENSE {DENSE})")
+            raise ValueError(
+                f"row {row} got a sparse gradient but is not marked so; "
+                f"call set_active with SPARSE ({SPARSE}) there (INACTIVE {INACTIVE}, DENSE {DENSE})"
+            )
         values = values.reshape(-1)
         # built with the ids' own array module: on a GPU the ids never come to the host
         chunks = self.engine.sparse_chunks(ids, int(plan.bucket.begin[local]), width, row)
@@ -351,22 +400,35 @@ def _check_bucket(rule, bucket: Bucket, k: int):
     real = "float64" if dtype == "float64" else "float32"
     if set(bucket.state) != set(rule.state):
         raise ValueError(f"{where}: rule {rule.name!r} has the states {rule.state}, got {tuple(bucket.state)}")
-    expected = {"grad": (bucket.grad, {dtype, real}), "master": (bucket.master, {"float32"}), "ema": (bucket.ema, {real})}
+    expected = {
+        "grad": (bucket.grad, {dtype, real}),
+        "master": (bucket.master, {"float32"}),
+        "ema": (bucket.ema, {real}),
+    }
     expected |= {name: (array, {real}) for name, array in bucket.state.items()}
     expected["param"] = (bucket.param, {dtype})
     for name, (array, dtypes) in expected.items():
         if array is None and name in ("master", "ema"):
             continue
         if str(array.dtype) not in dtypes:
-            raise TypeError(f"{where}: {name} is {array.dtype}; expected {' or '.join(sorted(dtypes))} beside {dtype} parameters")
+            raise TypeError(
+                f"{where}: {name} is {array.dtype}; expected {' or '.join(sorted(dtypes))} beside {dtype} parameters"
+            )
         if array.shape != (size,) or not array.flags.c_contiguous:
-            raise ValueError(f"{where}: {name} must be contiguous of shape ({size},) like param, got {array.shape}; "
-                             "flatten it once where the buffers are made")
+            raise ValueError(
+                f"{where}: {name} must be contiguous of shape ({size},) like param, got {array.shape}; "
+                "flatten it once where the buffers are made"
+            )
     if bucket.master is not None and dtype in ("float32", "float64"):
         raise TypeError(f"{where}: a master copy is for float16 and bfloat16 parameters; {dtype} is its own")
     begin, end = np.asarray(bucket.begin), np.asarray(bucket.end)
     if begin.shape != end.shape or begin.ndim != 1:
         raise ValueError(f"{where}: begin and end must be lists of one length, got {begin.shape} and {end.shape}")
-    if begin.size and ((begin % ALIGN).any() or (begin < 0).any() or (end < begin).any() or (end > size).any()
-                       or (np.sort(begin)[1:] < np.sort(end)[:-1]).any()):
+    if begin.size and (
+        (begin % ALIGN).any()
+        or (begin < 0).any()
+        or (end < begin).any()
+        or (end > size).any()
+        or (np.sort(begin)[1:] < np.sort(end)[:-1]).any()
+    ):
         raise ValueError(f"{where}: ranges must start at multiples of {ALIGN}, lie in 0..{size} and not overlap")

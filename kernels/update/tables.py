@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuflow_kernels.update.layout import (CLIP_GROUP, CLIP_NONE, CLIP_NORM, CLIP_VALUE, COLUMNS, DENSE, SCALARS, TAGS)
+from gpuflow_kernels.update.layout import CLIP_GROUP, CLIP_NONE, CLIP_NORM, CLIP_VALUE, COLUMNS, DENSE, SCALARS, TAGS
 
 _CLIPS = (CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GROUP)
 
@@ -39,21 +39,23 @@ class Tables:
         found, offset = {}, 0
         for name, shape in self._shapes.items():
             size = 8 * int(np.prod(shape))
-            found[name] = block[offset:offset + size].view(np.float64).reshape(shape)
+            found[name] = block[offset : offset + size].view(np.float64).reshape(shape)
             offset += size
         found["tags"] = block[offset:].view(np.int32).reshape(self.rows, len(TAGS))
         return found
 
     def set_columns(self, **given):
-        """Writes whole columns or tags: each value is a scalar or an array [rows]. Raises ValueError on a name, length or
-        value that cannot be meant."""
+        """Writes whole columns or tags: each value is a scalar or an array [rows]. Raises ValueError on a name,
+        length or value that cannot be meant."""
         for name, value in given.items():
             if name not in COLUMNS and name not in TAGS[:3]:
                 raise ValueError(f"no column {name!r}; expected one of {', '.join((*COLUMNS, *TAGS[:3]))}")
             value = np.asarray(value)
             if value.shape not in ((), (self.rows,)):
-                raise ValueError(f"column {name!r}: expected a scalar or one value for each of the {self.rows} rows, "
-                                 f"got shape {value.shape}")
+                raise ValueError(
+                    f"column {name!r}: expected a scalar or one value for each of the {self.rows} rows, "
+                    f"got shape {value.shape}"
+                )
             if name in COLUMNS:
                 if np.isnan(value).any():
                     raise ValueError(f"column {name!r}: NaN in row(s) {np.flatnonzero(np.isnan(value))[:5].tolist()}")
@@ -61,8 +63,10 @@ class Tables:
             else:
                 limit = {"clip": len(_CLIPS), "group": self.groups, "set": self.sets}[name]
                 if value.size and (value.min() < 0 or value.max() >= limit):
-                    raise ValueError(f"tag {name!r}: expected values in 0..{limit - 1}, got {value.min()}..{value.max()}; "
-                                     "sets and groups are counted when the step is built")
+                    raise ValueError(
+                        f"tag {name!r}: expected values in 0..{limit - 1}, got {value.min()}..{value.max()}; "
+                        "sets and groups are counted when the step is built"
+                    )
                 if name == "group":
                     self.wanted_group[:] = value
                 else:

@@ -11,8 +11,8 @@ from gpuflow_kernels.update.rules import RULES
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "trajectories.json").read_text())
 
-# Paddle hands rho, mu and epsilon to its kernels as float32 even for float64 parameters, which after ten steps shows in the
-# eighth digit. A wrong place of epsilon, or one power of beta too many, shows in the third.
+# Paddle hands rho, mu and epsilon to its kernels as float32 even for float64 parameters, which after ten steps shows
+# in the eighth digit. A wrong place of epsilon, or one power of beta too many, shows in the third.
 TOLERANCE = 1e-6
 
 
@@ -31,8 +31,9 @@ def test_reference_follows_paddle(name):
     for t, (g, expected) in enumerate(zip(GOLDEN["gradients"], row["points"]), 1):
         if rule.name == "asgd":
             state["y"] = ring[(t - 1) % len(ring)]
-        p, state = reference.apply_rule(rule, p, np.array(g), state, lr=GOLDEN["rate"], decay=row["decay"],
-                                        numbers=rule.at(t, **row["at"]))
+        p, state = reference.apply_rule(
+            rule, p, np.array(g), state, lr=GOLDEN["rate"], decay=row["decay"], numbers=rule.at(t, **row["at"])
+        )
         if rule.name == "asgd":
             ring[(t - 1) % len(ring)] = state["y"]
         np.testing.assert_allclose(p, expected, rtol=0, atol=TOLERANCE, err_msg=f"{name}, step {t}")

@@ -1,7 +1,7 @@
 """Writes trajectories.json: ten steps of every optimizer as PaddlePaddle 3.3.1 takes them, in float64 on the CPU.
 
-Run in an environment of its own, since Paddle is no dependency:   pip install paddlepaddle==3.3.1; python make_golden.py
-The tests need only the JSON file.
+Run in an environment of its own, since Paddle is no dependency:   pip install paddlepaddle==3.3.1; python
+make_golden.py The tests need only the JSON file.
 """
 
 import json
@@ -21,25 +21,55 @@ ROWS = {
     "adadelta": ("Adadelta", {"rho": 0.9, "epsilon": 1e-3}, {"rho": 0.9, "epsilon": 1e-3}, 0),
     "rmsprop": ("RMSProp", {"rho": 0.9, "epsilon": 1e-3}, {"rho": 0.9, "epsilon": 1e-3}, 0),
     "rmsprop_centered": ("RMSProp", {"rho": 0.9, "epsilon": 1e-3, "centered": True}, {"rho": 0.9, "epsilon": 1e-3}, 0),
-    "rmsprop_momentum": ("RMSProp", {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7},
-                         {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7}, 0),
-    "rmsprop_centered_momentum": ("RMSProp", {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7, "centered": True},
-                                  {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7}, 0),
-    "rprop": ("Rprop", {"learning_rate_range": (0.01, 0.1), "etas": (0.5, 1.2)},
-              {"learning_rate_range": (0.01, 0.1), "etas": (0.5, 1.2)}, 0),
+    "rmsprop_momentum": (
+        "RMSProp",
+        {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7},
+        {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7},
+        0,
+    ),
+    "rmsprop_centered_momentum": (
+        "RMSProp",
+        {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7, "centered": True},
+        {"rho": 0.9, "epsilon": 1e-3, "momentum": 0.7},
+        0,
+    ),
+    "rprop": (
+        "Rprop",
+        {"learning_rate_range": (0.01, 0.1), "etas": (0.5, 1.2)},
+        {"learning_rate_range": (0.01, 0.1), "etas": (0.5, 1.2)},
+        0,
+    ),
     "asgd": ("ASGD", {"batch_num": 3}, {"batch_num": 3}, 0),
     "adam": ("Adam", {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-2}, {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-2}, 0),
     "adam_amsgrad": ("Adam", {"beta1": 0.8, "beta2": 0.9, "amsgrad": True}, {"beta1": 0.8, "beta2": 0.9}, 0),
     "adamw": ("AdamW", {"beta1": 0.8, "beta2": 0.95, "weight_decay": 0.1}, {"beta1": 0.8, "beta2": 0.95}, 0.1),
     "adamw_amsgrad": ("AdamW", {"beta2": 0.9, "weight_decay": 0.1, "amsgrad": True}, {"beta2": 0.9}, 0.1),
-    "adamax": ("Adamax", {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-2}, {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-2}, 0),
-    "nadam": ("NAdam", {"beta1": 0.8, "beta2": 0.95, "momentum_decay": 0.1},
-              {"beta1": 0.8, "beta2": 0.95, "momentum_decay": 0.1}, 0),
+    "adamax": (
+        "Adamax",
+        {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-2},
+        {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-2},
+        0,
+    ),
+    "nadam": (
+        "NAdam",
+        {"beta1": 0.8, "beta2": 0.95, "momentum_decay": 0.1},
+        {"beta1": 0.8, "beta2": 0.95, "momentum_decay": 0.1},
+        0,
+    ),
     "radam": ("RAdam", {"beta1": 0.8, "beta2": 0.95}, {"beta1": 0.8, "beta2": 0.95}, 0),
     "lamb": ("Lamb", {"lamb_weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95}, {"beta1": 0.8, "beta2": 0.95}, 0.1),
-    "lamb_excluded": ("Lamb", {"lamb_weight_decay": 0.0, "beta1": 0.8, "beta2": 0.95}, {"beta1": 0.8, "beta2": 0.95}, 0),
-    "lamb_always": ("Lamb", {"lamb_weight_decay": 0.0, "beta1": 0.8, "beta2": 0.95, "always_adapt": True},
-                    {"beta1": 0.8, "beta2": 0.95, "always_adapt": True}, 0),
+    "lamb_excluded": (
+        "Lamb",
+        {"lamb_weight_decay": 0.0, "beta1": 0.8, "beta2": 0.95},
+        {"beta1": 0.8, "beta2": 0.95},
+        0,
+    ),
+    "lamb_always": (
+        "Lamb",
+        {"lamb_weight_decay": 0.0, "beta1": 0.8, "beta2": 0.95, "always_adapt": True},
+        {"beta1": 0.8, "beta2": 0.95, "always_adapt": True},
+        0,
+    ),
 }
 
 
@@ -61,10 +91,17 @@ def main():
     start = rng.standard_normal((2, 3))
     gradients = rng.standard_normal((STEPS, 2, 3))
     gradients[4, 0, 0] = 0.0  # Rprop and sign() have a case of their own at zero
-    rows = {name: {"at": at, "decay": decay, "points": trajectory(kind, options, start, gradients)}
-            for name, (kind, options, at, decay) in ROWS.items()}
-    golden = {"paddle": paddle.__version__, "rate": RATE, "start": start.ravel().tolist(),
-              "gradients": gradients.reshape(STEPS, -1).tolist(), "rows": rows}
+    rows = {
+        name: {"at": at, "decay": decay, "points": trajectory(kind, options, start, gradients)}
+        for name, (kind, options, at, decay) in ROWS.items()
+    }
+    golden = {
+        "paddle": paddle.__version__,
+        "rate": RATE,
+        "start": start.ravel().tolist(),
+        "gradients": gradients.reshape(STEPS, -1).tolist(),
+        "rows": rows,
+    }
     (Path(__file__).parent / "trajectories.json").write_text(json.dumps(golden, indent=0).replace(",\n", ", ") + "\n")
 
 

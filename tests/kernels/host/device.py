@@ -1,7 +1,7 @@
 """A stand-in for the GPU: the package's CUDA text, built by g++ under cuda_host.h and run on NumPy memory.
 
-It overrides what `CudaEngine` keeps under "the device itself" and nothing else, so argument packing, table copies, launch
-counts and the kernels' own text are the ones a GPU gets.
+It overrides what `CudaEngine` keeps under "the device itself" and nothing else, so argument packing, table copies,
+launch counts and the kernels' own text are the ones a GPU gets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from gpuflow_kernels.update.cuda import CudaEngine
 
 HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", f"-I{HERE}"]
-SANITIZE = ["-g", "-fsanitize=address,undefined,alignment", "-fno-sanitize=float-divide-by-zero", "-fno-sanitize-recover=all"]
+SANITIZE = [
+    "-g",
+    "-fsanitize=address,undefined,alignment",
+    "-fno-sanitize=float-divide-by-zero",
+    "-fno-sanitize-recover=all",
+]
 ORDERS = (0, 1, 2)
 
 
@@ -41,15 +46,22 @@ def _key(text: str, name: str) -> str:
 
 
 def _unit(kernels) -> str:
-    """One translation unit with every (text, name): each text in a namespace of its own, its macros removed after it."""
+    """One translation unit with every (text, name): each text in a namespace of its own, its macros removed after
+    it."""
     parts = ['#include "cuda_host.h"']
     for text, name in dict.fromkeys(kernels):
         key = _key(text, name)
         names = re.findall(r'extern "C" __global__ void[^(]*(?:\([^)]*\))?\s+(\w+)\(', text)
         renamed = text.replace('extern "C"', "")
         macros = set(re.findall(r"^\s*#\s*define\s+(\w+)", renamed, re.M))
-        parts += [f"namespace n_{key} {{", f"#line 1 \"{name}\"", renamed, "}", *(f"#undef {m}" for m in sorted(macros)),
-                  f"HOST_EXPORT({key}, n_{key}::{name})"]
+        parts += [
+            f"namespace n_{key} {{",
+            f'#line 1 "{name}"',
+            renamed,
+            "}",
+            *(f"#undef {m}" for m in sorted(macros)),
+            f"HOST_EXPORT({key}, n_{key}::{name})",
+        ]
         assert name in names, f"no kernel {name!r} in the text, found {names}"
     return "\n".join(parts) + "\n"
 
@@ -67,7 +79,9 @@ def _library(kernels: tuple, sanitize: bool) -> ctypes.CDLL:
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as work:
             (Path(work) / "unit.cpp").write_text(source)
-            done = subprocess.run([compiler(), *flags, "unit.cpp", "-o", "unit.so"], cwd=work, capture_output=True, text=True)
+            done = subprocess.run(
+                [compiler(), *flags, "unit.cpp", "-o", "unit.so"], cwd=work, capture_output=True, text=True
+            )
             if done.returncode:
                 raise AssertionError(f"g++ refused the kernels:\n{done.stderr[:4000]}")
             os.replace(Path(work) / "unit.so", library)
@@ -109,6 +123,12 @@ class DeviceArray(np.ndarray):
     def _refuse(self, *_, **__):
         if DeviceArray.watched:
             raise AssertionError("the host waited for the device inside a step")
+
+    def __getitem__(self, key):
+        found = super().__getitem__(key)
+        if isinstance(found, np.ndarray) or not self.ndim:
+            return found
+        return super().__getitem__((*key, ...) if isinstance(key, tuple) else (key, ...))  # 0-d, as CuPy gives
 
     def item(self, *a):
         self._refuse()
@@ -157,7 +177,9 @@ class HostDevice(CudaEngine):
     def sparse_chunks(self, ids, base, width, row):
         ids = np.asarray(ids, np.int64)
         begin = base + ids * width
-        return np.stack([begin, begin + width, np.full_like(ids, row), np.arange(len(ids)) * width], axis=1).view(DeviceArray)
+        return np.stack([begin, begin + width, np.full_like(ids, row), np.arange(len(ids)) * width], axis=1).view(
+            DeviceArray
+        )
 
     def function(self, text, name):
         def kernel(grid, block, arguments):

@@ -378,7 +378,7 @@ def to_tensor(data, dtype=None, place=None, stop_gradient: bool = True) -> Tenso
     moved = device.move(array, place)
     if kind is not None and moved.dtype != kind:
         moved = moved.astype(kind)
-    elif moved is array or (isinstance(array, np.ndarray) and np.shares_memory(moved, array)):
+    elif moved is array and not isinstance(data, list | tuple | numbers.Number):
         moved = array.copy()
     dtypes.of(moved)  # refuses objects, strings and the like
     return Tensor(moved, stop_gradient)

@@ -27,7 +27,12 @@ class ndarray:
     """Stands for cupy.ndarray over a NumPy array `_a`."""
 
     __array_priority__ = 100
-    __array_ufunc__ = None
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """CuPy runs its own ufunc of that name, and refuses NumPy arrays beside its own."""
+        for x in inputs:
+            _refuse_numpy(x, ufunc.__name__)
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def __init__(self, array):
         self._a = array

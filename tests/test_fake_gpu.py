@@ -1,0 +1,81 @@
+"""Every case of every op on the stand-in for CuPy: what the GPU path must not do is caught without a GPU.
+
+The numbers come from NumPy on both sides, so they must be equal to the bit, but for ops with a body of their own for
+NumPy; see fake_cupy.py for what the stand-in refuses.
+"""
+import numpy as np
+import pytest
+
+import gpuflow
+from gpuflow import device, dispatch
+from gpuflow.autograd import tape
+from gpuflow.ops.registry import OPS
+from tests import fake_cupy
+from tests.ops.test_gradients import EACH
+
+RANDOM = {name for name, op in OPS.items() if op.__module__ == "gpuflow.ops.sampling"}  # other numbers on other devices
+
+
+@pytest.fixture
+def gpu():
+    with fake_cupy.installed() as cupy:
+        yield cupy
+
+
+def outputs_and_gradients(name, case, place):
+    """Results and gradients of one case, computed on `place`, as NumPy arrays."""
+    gpuflow.set_device(place)
+    gpuflow.seed(1)
+    inputs = [gpuflow.to_tensor(x) if isinstance(x, np.ndarray) else x for x in case.inputs]
+    wanted = []
+    for i, x in enumerate(inputs):
+        if isinstance(x, gpuflow.Tensor) and x.dtype.is_floating and i not in case.constants and case.order:
+            x.stop_gradient = False
+            wanted.append(x)
+    out = dispatch.call(OPS[name], inputs, case.attrs)
+    out = out if isinstance(out, tuple) else (out,)
+    roots = [t for t in out if not t.stop_gradient]
+    grads = tape.grad(roots, wanted, allow_unused=True, create_graph=case.order == 2) if roots else []
+    for t in (*out, *(g for g in grads if g is not None)):
+        assert str(t.place) == place, f"{name} left its device"
+    return [t.numpy() for t in out], [None if g is None else g.numpy() for g in grads]
+
+
+@pytest.mark.parametrize(("name", "case"), EACH)
+def test_op_computes_the_same_on_arrays_that_are_not_numpys(name, case, gpu):
+    here, here_grads = outputs_and_gradients(name, case, "gpu:0")
+    there, there_grads = outputs_and_gradients(name, case, "cpu")
+    for a, b in zip([*here, *here_grads], [*there, *there_grads], strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.dtype == b.dtype and a.shape == b.shape
+            if name not in RANDOM:
+                close = 1e-12 if a.dtype == np.float64 else 1e-6  # another order of sums, another erf
+                np.testing.assert_allclose(a, b, rtol=close, atol=close)
+
+
+def test_the_stand_in_refuses_what_cupy_refuses(gpu):
+    x = gpuflow.to_tensor([1.0, 2.0])
+    with pytest.raises(TypeError, match="Implicit conversion"):
+        np.exp(x._array)
+    with pytest.raises(TypeError, match="Unsupported type"):
+        gpu.add(x._array, np.ones(2))
+    with pytest.raises(TypeError, match="Unsupported type"):
+        x._array * np.ones(2)
+    with pytest.raises(AttributeError):
+        gpu.busday_count  # noqa: B018  NumPy has it, CuPy does not
+    with pytest.raises(TypeError):
+        gpu.sum(x._array, where=True)
+
+
+def test_devices_do_not_mix_and_copies_cross(gpu):
+    x, y = gpuflow.to_tensor([1.0]), gpuflow.to_tensor([2.0], place="cpu")
+    assert str(x.place) == "gpu:0" and str(y.place) == "cpu"
+    with pytest.raises(RuntimeError, match=r"gpu:0.*cpu"):
+        x + y
+    with pytest.raises(TypeError, match=r"tensor.numpy\(\)"):
+        np.asarray(x)
+    np.testing.assert_array_equal(x.numpy(), [1])
+    with pytest.raises(ValueError, match="gpu:0"):
+        gpuflow.set_device("gpu:1")
+    assert device.get_available_device() == ["cpu", "gpu:0"]

@@ -365,7 +365,7 @@ def accumulate(leaf, g):
 
 
 def _seed(output, grad, create_graph):
-    """The gradient to start from at `output`: given, or one for a scalar."""
+    """The gradient to start from at `output`: the given one, or ones."""
     if not isinstance(output, Tensor):
         raise TypeError(explain("backward", "tensors", type(output).__name__))
     if output.stop_gradient:
@@ -373,10 +373,6 @@ def _seed(output, grad, create_graph):
                                    f"{output.name} with stop_gradient=True",
                                    "set stop_gradient=False on an input, and compute outside no_grad"))
     if grad is None:
-        if output._array.size != 1:
-            raise RuntimeError(explain("backward", "a loss with one element, or a gradient to start from",
-                                       f"shape {output.shape} and no gradient",
-                                       "loss.mean().backward(), or pass grad_tensor"))
         xp = device.module_of(output._array)
         grad = Tensor(xp.ones(output._array.shape, output._array.dtype))
     elif not isinstance(grad, Tensor):
@@ -404,6 +400,11 @@ def backward(tensors, grad_tensors=None, retain_graph: bool = False) -> None:
         [grad_tensors] if isinstance(grad_tensors, Tensor) else list(grad_tensors))
     if len(grads) != len(tensors):
         raise ValueError(explain("backward", f"{len(tensors)} grad_tensors, one per tensor", str(len(grads))))
+    for tensor, g in zip(tensors, grads, strict=True):
+        if g is None and isinstance(tensor, Tensor) and tensor._array.size != 1:
+            raise RuntimeError(explain("backward", "a loss with one element, or a gradient to start from",
+                                       f"shape {list(tensor._array.shape)} and no gradient",
+                                       "loss.mean().backward(), or pass grad_tensor"))
     start(Walk(accumulate, False, retain_graph), tensors, grads)
 
 

@@ -46,3 +46,9 @@ def test_every_environment_variable_is_documented_and_every_documented_one_exist
         for path in (REPOSITORY / folder).rglob("*.py"):
             read |= set(re.findall(r"""["'](GPUFLOW_\w+)["']""", path.read_text(encoding="utf-8")))
     assert documented == read
+
+
+def test_every_decision_is_in_the_index():
+    folder = REPOSITORY / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in sorted(folder.glob("[0-9]*.md")) if f"]({page.name})" not in index] == []

@@ -1,8 +1,8 @@
 """A CuPy that computes with NumPy: what catches code that only works on NumPy arrays, on machines without a GPU.
 
 Arrays of this module are no NumPy arrays and, as with CuPy, do not turn into them by themselves: NumPy functions refuse
-them, and functions here refuse NumPy arrays. A name, a method or an argument that the real CuPy does not have is an error
-here too (the real package is imported to ask; it needs no GPU for that). Results are always arrays, never scalars.
+them, and functions here refuse NumPy arrays. A name, a method or an argument that the real CuPy does not have is an
+error here too (the real package is imported to ask; it needs no GPU for that). Results are arrays, never scalars.
 
 What it cannot tell: anything about speed, streams or asynchrony, and what a CUDA kernel computes; the kernels' text is
 run on the CPU by its own checker (kernels/check).
@@ -15,8 +15,8 @@ import types
 
 import cupy as real
 import cupyx as real_x
-from cupy.random import Generator as RealGenerator
 import numpy as np
+from cupy.random import Generator as RealGenerator
 
 UNSUPPORTED = (np.ndarray,)   # NumPy scalars are taken by CuPy, arrays are not
 TAKES_NUMPY = {"asarray", "array", "ascontiguousarray", "asnumpy", "dtype", "result_type", "can_cast", "isscalar",

@@ -4,10 +4,11 @@ Arrays of this module are no NumPy arrays and, as with CuPy, do not turn into th
 them, and functions here refuse NumPy arrays. A name, a method or an argument that the real CuPy does not have is an
 error here too (the real package is imported to ask; it needs no GPU for that). Results are arrays, never scalars.
 
-What it cannot tell: anything about speed, streams or asynchrony, and what a CUDA kernel computes; the kernels' text is
-run on the CPU by its own checker (kernels/check).
+Raw kernels run as well: their CUDA text is built by g++ under the host header of tests/kernels/host. What it cannot
+tell is anything about speed, streams or asynchrony, and what a race between blocks does.
 """
 import contextlib
+import ctypes
 import functools
 import inspect
 import sys
@@ -55,7 +56,7 @@ class ndarray:
 
     @property
     def data(self):
-        return types.SimpleNamespace(ptr=self._a.ctypes.data)
+        return MemoryPointer(self._a.ctypes.data)
 
     @property
     def base(self):
@@ -183,6 +184,50 @@ def _checked_call(function, name, signature=None):
     return call
 
 
+class MemoryPointer:
+    """An address, and the copy from pinned memory that the optimizer's tables travel by."""
+
+    def __init__(self, ptr):
+        self.ptr = ptr
+
+    def copy_from_host_async(self, host, size, stream):
+        ctypes.memmove(self.ptr, host, size)
+
+
+class PinnedMemory(bytearray):
+    """Host memory with an address; it lives as long as the object."""
+
+    @property
+    def ptr(self):
+        return ctypes.addressof(ctypes.c_char.from_buffer(self))
+
+
+class Event:
+    """Reached as soon as it is recorded."""
+
+    done = True
+
+    def __init__(self, block=False, disable_timing=False):
+        """Nothing to set up."""
+
+    def record(self, stream=None):
+        """Nothing is ever under way."""
+
+    synchronize = record
+
+
+class RawModule:
+    """CUDA text: compiled by g++ under the host header of tests/kernels/host, and run there."""
+
+    def __init__(self, *, code, options=(), backend="nvrtc"):
+        self.code = code
+
+    def get_function(self, name):
+        from tests.kernels.host.device import launch
+
+        return lambda grid, block, arguments: launch(self.code, name, grid[0], block[0], arguments)
+
+
 class Device:
     """GPU 0, the only one."""
 
@@ -261,8 +306,9 @@ def make():
     cupy.array = lambda a, dtype=None, copy=True, **_: ndarray(np.array(_plain(a), dtype))
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1)
     stream = types.SimpleNamespace(synchronize=lambda: None, ptr=0)
-    cupy.cuda = types.SimpleNamespace(is_available=lambda: True, Device=Device, runtime=runtime,
-                                      get_current_stream=lambda *_: stream)
+    cupy.RawModule = RawModule
+    cupy.cuda = types.SimpleNamespace(is_available=lambda: True, Device=Device, runtime=runtime, Event=Event,
+                                      alloc_pinned_memory=PinnedMemory, get_current_stream=lambda *_: stream)
     cupyx = types.ModuleType("cupyx")
 
     def scatter_add(target, index, values):

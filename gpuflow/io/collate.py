@@ -55,18 +55,14 @@ def default_convert_fn(batch):
 
 
 def _stack(arrays: list, xp):
-    """xp.stack for equal shapes. One assignment per sample beats numpy.stack three times over for small samples."""
-    first = arrays[0]
-    for i, array in enumerate(arrays):
-        if array.shape != first.shape:
-            raise ValueError(explain("collate", f"samples of shape {list(first.shape)}, as sample 0",
-                                     f"{list(array.shape)} in sample {i} of the batch", "a collate_fn that pads"))
-    if xp is not np or first.ndim == 0 or any(array.dtype != first.dtype for array in arrays):
-        return xp.stack(arrays)
-    out = np.empty((len(arrays), *first.shape), first.dtype)
-    for i, array in enumerate(arrays):
-        out[i] = array
-    return out
+    """xp.stack for equal shapes. np.array of 64 rows of 64 floats takes 12 us, np.stack 27."""
+    shape = arrays[0].shape
+    if [array.shape for array in arrays].count(shape) < len(arrays):
+        i = next(i for i, array in enumerate(arrays) if array.shape != shape)
+        raise ValueError(explain("collate", f"samples of shape {list(shape)}, as sample 0",
+                                 f"{list(arrays[i].shape)} in sample {i} of the batch", "a collate_fn that pads"))
+    kinds = {array.dtype for array in arrays}
+    return np.array(arrays, kinds.pop()) if xp is np and len(kinds) == 1 else xp.stack(arrays)
 
 
 def take_batch(dataset, indices):

@@ -53,9 +53,9 @@ def test_order_is_kept_when_results_come_out_of_order():
 
 @pytest.mark.parametrize("share", [True, False])
 def test_large_batches_arrive_whole(share):
-    loader = DataLoader(data.Large(12), batch_size=4, num_workers=2, use_shared_memory=share)
+    loader = DataLoader(data.Large(40), batch_size=4, num_workers=1, use_shared_memory=share)
     rows = list(loader)
-    assert [x.shape for x, _ in rows] == [[4, 10_000]] * 3
+    assert [x.shape for x, _ in rows] == [[4, 20_000]] * 10
     for k, (x, y) in enumerate(rows):   # looked at after all arrived: a block used again must not change them
         assert (x.numpy() == np.arange(4 * k, 4 * k + 4)[:, None]).all()
         assert (y.numpy() == -np.arange(4 * k, 4 * k + 4)[:, None]).all()
@@ -63,7 +63,7 @@ def test_large_batches_arrive_whole(share):
 
 def test_blocks_are_replaced_when_batches_grow():
     for i, x in enumerate(DataLoader(data.Growing(6), num_workers=1)):
-        assert x.shape == [1, 30_000 * (i + 1)] and (x.numpy() == i).all()
+        assert x.shape == [1, 60_000 * (i + 1)] and (x.numpy() == i).all()
 
 
 def test_messages_carry_what_blocks_cannot(monkeypatch):
@@ -101,12 +101,21 @@ def test_workers_are_light_and_know_their_number():
 
 def test_persistent_workers_stay_and_a_broken_off_pass_leaves_nothing_behind():
     loader = DataLoader(data.Facts(8), batch_size=2, num_workers=2, persistent_workers=True)
-    first = next(iter(loader))["pid"].numpy()[0]
+    pass_ = iter(loader)
+    first = next(pass_)["pid"].numpy()[0]
     pids = [int(pid) for batch in loader for pid in batch["pid"].numpy()]
     assert len(pids) == 8 and first in pids and len(set(pids)) == 2
-    del loader
+    assert list(pass_) == []   # the new pass ended the old one
+    del loader, pass_
     gc.collect()
     assert gone(set(pids))
+
+
+def test_batches_of_a_broken_off_pass_do_not_come_in_the_next():
+    loader = DataLoader(data.Sleepy(40), batch_size=2, shuffle=True, num_workers=2, persistent_workers=True)
+    for _ in range(3):
+        next(iter(loader))
+    assert sorted(numbers(loader)) == list(range(40))
 
 
 def test_seeds_are_the_same_for_persistent_and_fresh_workers():

@@ -26,17 +26,17 @@ class Nested(Squares):
 
 
 class Large(Squares):
-    """Samples of 40 kB, so that a batch of them travels in shared memory."""
+    """Four samples make an array of 320 kB and one of 640 kB: they travel in shared memory."""
 
     def __getitem__(self, i):
-        return np.full(10_000, i, np.float32), np.full(10_000, -i, np.int64)
+        return np.full(20_000, i, np.float32), np.full(20_000, -i, np.int64)
 
 
 class Growing(Squares):
     """Each sample larger than the one before: blocks must be replaced."""
 
     def __getitem__(self, i):
-        return np.full(30_000 * (i + 1), i, np.float32)
+        return np.full(60_000 * (i + 1), i, np.float32)
 
 
 class Sleepy(Squares):

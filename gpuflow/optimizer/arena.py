@@ -20,17 +20,18 @@ TWO_BYTES = (dtypes.float16, dtypes.bfloat16)
 class Home:
     """One parameter's place.
 
-    view, slot: its range of the parameter and of the gradient buffer, shaped like the parameter. state: {name: range}.
-    master: the float32 truth of a two-byte parameter, or None; seen: the parameter's version when master last agreed.
+    view, slot: its range of the parameter and of the gradient buffer, shaped like it. state: {name: range}.
+    master: the float32 truth of a two-byte parameter, or None; seen: the parameter's version when it last agreed.
     steps: updates so far. strategy: its row of the strategy table; said: what the parameter said when it was resolved.
+    kept: room for a copy of a parameter that must not move although its gradient counts in a norm.
     """
 
-    __slots__ = ("begin", "end", "master", "param", "said", "seen", "slot", "state", "steps", "strategy", "view")
+    __slots__ = ("begin", "end", "kept", "master", "param", "said", "seen", "slot", "state", "steps", "strategy", "view")
 
     def __init__(self, param: Tensor, begin: int, strategy: Strategy):
         self.param, self.begin, self.end = param, begin, begin + param._array.size
         self.strategy, self.said = strategy, None
-        self.steps, self.seen, self.master = 0, None, None
+        self.steps, self.seen, self.master, self.kept = 0, None, None, None
 
     def adopt(self) -> None:
         """Takes in a parameter whose array lives elsewhere: copies its values and makes it hold this range."""
@@ -69,8 +70,8 @@ class Flat:
 class Arena:
     """The homes of an optimizer's parameters, bucket by bucket; `homes` has the order of the kernels' rows.
 
-    strategies: [(param, Strategy)]. states: names. first: called as first(strategy), gives {state: first value} for states
-    that do not start at zero. carry: the arena whose states, master weights and step counts go on here.
+    strategies: [(param, Strategy)]. states: names. first: called as first(strategy), gives {state: first value} for
+    states that do not start at zero. carry: the arena whose states, master weights and step counts go on here.
     """
 
     def __init__(self, owner: str, strategies, states, multi_precision: bool, first, carry: Arena | None = None):

@@ -10,13 +10,14 @@ from gpuflow import device
 from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer import strategy as strategies
-from gpuflow.optimizer.arena import Arena
+from gpuflow.optimizer.arena import Arena, Home
 from gpuflow.optimizer.groups import Groups
-from gpuflow.optimizer.launch import DENSE, INACTIVE, SPARSE, Launch
+from gpuflow.optimizer.launch import Launch
 from gpuflow.optimizer.lr import LRScheduler
 from gpuflow.optimizer.lr.arguments import choice, number
 from gpuflow.optimizer.state import load_state, state_of
 from gpuflow.tensor import Tensor
+from gpuflow_kernels.update import DENSE, INACTIVE, SPARSE
 
 ON_NONFINITE = ("propagate", "skip", "raise")
 
@@ -25,19 +26,19 @@ class Optimizer:
     """Updates parameters from their gradients. Subclasses declare a rule; see `SGD` for the shortest.
 
     learning_rate: a number >= 0, or a scheduler of `optimizer.lr` (you step it; see LRScheduler).
-    parameters: a list of parameters, or of groups: dicts with "params" and any of "learning_rate" (a factor on the rate),
-        "weight_decay", "grad_clip" and the rule's own options, e.g. "beta1".
-    weight_decay: a number (L2), L1Decay, L2Decay or None. ParamAttr(regularizer=...) wins over it, and over a group's.
-    grad_clip: ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm or None. A shared norm is taken per parameter group, as in
-        Paddle; clips with the same group_name share one across groups.
+    parameters: a list of parameters, or of groups: dicts with "params" and any of "learning_rate" (a factor on the
+        rate), "weight_decay", "grad_clip" and the rule's own options, e.g. "beta1".
+    weight_decay: a number (L2), L1Decay, L2Decay or None. ParamAttr(regularizer=...) wins over it and over a group's.
+    grad_clip: ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm or None. A shared norm is taken per parameter
+        group, as in Paddle; clips with the same group_name (not the default one) share one across groups.
     multi_precision: keep a float32 master copy of float16 and bfloat16 parameters and update that.
     on_nonfinite: what an inf or NaN gradient does: "propagate" it as Paddle does, "skip" the whole step (decided on the
-        device; on a GPU the next step waits for that decision), or "raise" FloatingPointError naming the parameters, which
-        stay as they were.
+        device; on a GPU the next step waits for that decision), or "raise" FloatingPointError naming the parameters;
+        nothing was changed then.
 
-    A parameter whose `grad` is None is not touched by `step()`: no decay, no moments, no part in a norm. After the first
-    step, parameters and gradients are views of the optimizer's flat buffers; whoever holds a `p.detach()` from before
-    that keeps the old memory.
+    A parameter whose `grad` is None is not touched by `step()`: no decay, no moments, no part in a norm. A rate factor
+    of 0 keeps a parameter where it is under every rule. From the first step on, parameters and gradients are views of
+    the optimizer's flat buffers; a `p.detach()` from before that keeps the old memory.
 
     A rule of your own, with clips, groups, decay and checkpoints, in five lines::
 
@@ -68,11 +69,12 @@ class Optimizer:
         self.on_nonfinite = choice(self._owner, "on_nonfinite", on_nonfinite, ON_NONFINITE)
         self._options = self._checked(**(options or {}))
         self._measure = False
-        self._groups = Groups(self._owner, parameters, (*self._options, *self._group_keys()))
+        self._groups = Groups(self._owner, parameters, (self._decay_key, *self._options, *self._group_keys()))
         self._arena: Arena | None = None
         self._launch: Launch | None = None
         self._outside: list[Tensor] = []
-        self.explain()          # settings that mean nothing are refused now, not at the first step
+        self._still: list[Home] = []     # rate factor 0, yet part of a shared norm
+        self._check_settings()           # what means nothing is refused now, not at the first step
 
     # ---- what a subclass may say -----------------------------------------------------------------------------------
 
@@ -104,13 +106,16 @@ class Optimizer:
         """A further factor on the parameter's rate, or None."""
         return None
 
-    def _whole_state(self, home, state: str):
-        """The array that state_dict shows for a state of a parameter."""
-        return home.state[state]
-
     def _by_rows(self, strategy) -> bool:
         """True when a sparse gradient may update its rows alone; otherwise it is made dense first."""
-        return False
+        return strategy.lazy
+
+    def _states(self) -> tuple:
+        """Names of the buffers in the arena: the rule's states, and more where a subclass binds them in turn."""
+        return self.rule.state
+
+    def _before_run(self, launch) -> None:
+        """The last moment before the kernels."""
 
     # ---- the learning rate -----------------------------------------------------------------------------------------
 
@@ -126,7 +131,8 @@ class Optimizer:
         """Sets the rate. RuntimeError while a scheduler decides it."""
         if isinstance(self._learning_rate, LRScheduler):
             raise RuntimeError(explain(f"{self._owner}.set_lr", "a learning rate that is a number",
-                                       f"a {type(self._learning_rate).__name__}", "set_lr_scheduler, which replaces it"))
+                                       f"a {type(self._learning_rate).__name__}",
+                                       "set_lr_scheduler, which replaces it"))
         if not isinstance(value, Real):
             raise TypeError(explain(f"{self._owner}.set_lr", "a number >= 0", repr(value)))
         self._learning_rate = self._rate_of(value)
@@ -166,14 +172,18 @@ class Optimizer:
         launch = self._launch
         if not any(pattern):
             return
-        launch.run(self.get_lr(), pattern, sparse)
+        for home in self._still:
+            home.kept[...] = home.view
+        launch.run(self.get_lr(), pattern, sparse, self._before_run)
+        for home in self._still:
+            home.view[...] = home.kept
         for home, active in zip(self._arena.homes, pattern):
             if active and home.param._version is not None:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
                 home.seen = home.param._version[0]
-        if self.on_nonfinite != "propagate" and (self.on_nonfinite == "raise" or self._arena.place == device.CPU):
-            names = launch.nonfinite_names() if self.on_nonfinite == "raise" else ()
-            if launch.settle() and self.on_nonfinite == "raise":
+        if self.on_nonfinite == "raise":
+            names = launch.nonfinite_names()
+            if launch.settle():
                 raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients", f"inf or NaN in {names}",
                                                  "a lower rate, a clip, or on_nonfinite='skip'"))
 
@@ -193,20 +203,24 @@ class Optimizer:
         return pattern, sparse
 
     def _bring_in(self) -> None:
-        """Takes notice of whatever changed since the last step: new arrays, new parameters, new things said about them."""
+        """Takes notice of what changed since the last step: arrays, parameters, and what is said about them."""
         if self._arena is None or any([not p.stop_gradient for p in self._outside]):
-            self._arena = self._rebuilt()
+            self._rebuild()
+        changed = False
         for home in self._arena.homes:
             p = home.param
             if p._array is not home.view or p._grad_slot is not home.slot:
                 if not self._arena.fits(home):
-                    self._arena = self._rebuilt()
+                    self._rebuild()
                     break
                 home.adopt()
             elif home.master is not None and home.seen != p._version[0]:
                 home.trust_parameter()
             if strategies.said_by(p) != home.said:
                 self._resolve(home)
+                changed = True
+        if changed:
+            self._write_strategies()
         if self._launch is None:
             self._launch = Launch(self.rule, self._arena, self.numbers,
                                   "propagate" if self.on_nonfinite == "propagate" else "skip", self._measure)
@@ -221,28 +235,25 @@ class Optimizer:
             home.slot[...] = 0
             home.slot[rows] = values
             return DENSE
-        array = g._array if isinstance(g, Tensor) else g
-        if tuple(array.shape) != tuple(home.slot.shape):
-            raise ValueError(explain(f"{self._owner}.step", f"a gradient of shape {list(home.slot.shape)} for {home.param.name}",
-                                     str(list(array.shape))))
-        home.slot[...] = device.move(array, self._arena.place)
+        if g._array.shape != home.slot.shape:
+            raise ValueError(explain(f"{self._owner}.step", f"a gradient of {home.param.name}'s shape "
+                                     f"{list(home.slot.shape)}", str(g.shape)))
+        home.slot[...] = device.move(g._array, self._arena.place)
         return DENSE
 
-    def _rebuilt(self) -> Arena:
-        """An arena for all parameters that are, or ever were, trained here, with what the present one has learned."""
+    def _rebuild(self) -> None:
+        """A new arena for all parameters that are, or ever were, trained here; what was learned comes along."""
         old = self._arena
         if self._launch is not None:
             self._launch.write_steps()
         inside = [p for p in self._groups.params if not p.stop_gradient or (old is not None and id(p) in old.of)]
-        rows = [(p, self._strategy(p)) for p in inside]
-        arena = Arena(self._owner, rows, self.rule.state, self._multi_precision, self._first_states, carry=old)
-        for home in arena.homes:
+        self._arena = Arena(self._owner, [(p, self._strategy(p)) for p in inside], self._states(),
+                            self._multi_precision, self._first_states, carry=old)
+        for home in self._arena.homes:
             home.said = strategies.said_by(home.param)
-            if home.master is not None:
-                home.seen = home.param._counted()[0]
-        self._outside = [p for p in self._groups.params if id(p) not in arena.of]
+        self._outside = [p for p in self._groups.params if id(p) not in self._arena.of]
         self._launch = None
-        return arena
+        self._write_strategies()
 
     def _strategy(self, param) -> strategies.Strategy:
         k = self._groups.group_of[id(param)]
@@ -251,7 +262,12 @@ class Optimizer:
     def _resolve(self, home) -> None:
         """The parameter says something new about itself."""
         home.strategy, home.said = self._strategy(home.param), strategies.said_by(home.param)
-        if self._launch is not None and self._launch.fused is not None:
+
+    def _write_strategies(self) -> None:
+        self._still = [home for home in self._arena.homes if home.strategy.rate == 0 and not home.strategy.fixed]
+        for home in self._still:
+            home.kept = home.view.copy()
+        if self._launch is not None:
             self._launch.write_columns()
 
     # ---- gradients -------------------------------------------------------------------------------------------------
@@ -259,8 +275,8 @@ class Optimizer:
     def clear_grad(self, set_to_zero: bool = True) -> None:
         """Forgets the gradients: `p.grad` is None until the next backward.
 
-        set_to_zero: both values do the same here. Paddle's default leaves zeros behind, with which a later `step()` would
-        decay and move parameters that got no gradient at all; here such a parameter stays as it is.
+        set_to_zero: both values do the same here. Paddle's default leaves zeros behind, with which a later `step()`
+        decays and moves parameters that got no gradient at all; here such a parameter stays as it is.
         """
         for p in self._groups.params:
             p._grad = None
@@ -269,7 +285,7 @@ class Optimizer:
 
     @property
     def measure_grad_norm(self) -> bool:
-        """Whether the norm is taken even where no clip needs it (one more read of the gradients); False at the start."""
+        """Whether the norm is taken even where no clip needs it: one more read of the gradients. False at first."""
         return self._measure
 
     @measure_grad_norm.setter
@@ -284,8 +300,8 @@ class Optimizer:
     def last_grad_norm(self) -> Tensor:
         """2-norm of the last step's gradients before clipping, a 0-d float64 Tensor on the device; reading it waits.
 
-        The gradients that a global-norm clip looked at (several norms: all of them together), or, without such a clip, all.
-        RuntimeError when no step was taken or nothing made it take a norm.
+        It is the norm of the gradients that a global-norm clip looked at (where there are several norms, of all those
+        together), or without such a clip of all. RuntimeError when no step was taken or none took a norm.
         """
         launch = self._launch
         if launch is None or launch.fused is None:
@@ -305,34 +321,44 @@ class Optimizer:
     def add_param_group(self, group: dict) -> None:
         """Adds a group to those the optimizer was built with, e.g. a layer that joins in mid-training."""
         self._groups.add(group)
-        self._outside += [p for p in self._groups.groups[-1]["params"]]
+        try:
+            self._check_settings()
+        except Exception:
+            self._groups.drop_last()
+            raise
+        self._outside += self._groups.groups[-1]["params"]
 
     _add_param_group = add_param_group
 
+    def _check_settings(self) -> None:
+        """Raises for settings that mean nothing, of any parameter, frozen or not."""
+        strategies.check_norm_groups(self._owner, [(p, self._strategy(p)) for p in self._groups.params])
+
     def explain(self) -> strategies.StrategyTable:
-        """The strategy table: a list with a dict per trained parameter, in order; printed, a table with each value's source."""
+        """The strategy table: a list with one dict per trained parameter, in order; `print` shows it as a table.
+
+        Each dict holds the effective values and, under "source", where each was said.
+        """
         trained = [p for p in self._groups.params if not p.stop_gradient]
-        rows = [(p, self._strategy(p)) for p in trained]
-        strategies.check_norm_groups(self._owner, rows)
-        return strategies.StrategyTable([strategies.as_data(p, row) for p, row in rows],
+        return strategies.StrategyTable([strategies.as_data(p, self._strategy(p)) for p in trained],
                                         [p.name for p in self._groups.params if p.stop_gradient])
 
     # ---- checkpoints -----------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict:
-        """States, master weights, step counts and the scheduler's state, under Paddle's keys; empty before the first step.
+        """States, master weights, step counts and the scheduler's state under Paddle's keys; see optimizer/state.py.
 
-        Tensors are the live ones (copy them to keep a snapshot in memory). "steps" holds {parameter name: updates so far}.
+        The tensors are the live ones: copy them to keep a snapshot in memory. No states before the first step.
         """
         return state_of(self)
 
     def set_state_dict(self, state_dict: dict) -> None:
         """Goes on from a saved state, bit for bit. Nothing is changed when it raises.
 
-        Entries are matched by parameter name. Where the saved names are not this model's (it was rebuilt, so its generated
-        names differ), they are matched in order if number and shapes agree. ValueError lists what is missing, does not fit
-        or cannot be placed; entries that this optimizer has no use for are ignored with a warning. A parameter
-        of which the state says nothing (frozen when it was saved, say) starts afresh, with a warning.
+        Entries are matched by parameter name. Where the saved names are not this model's (it was rebuilt, and generated
+        names differ), they are matched in order if number and shapes agree. ValueError lists what is missing, has
+        another shape or cannot be placed. Entries that this optimizer has no use for are ignored with a warning, and a
+        parameter of which the state says nothing (it was frozen, say) starts afresh with one.
         """
         load_state(self, state_dict)
 

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from gpuflow.errors import explain, refuse_unknown
 from gpuflow.tensor import Tensor
 
-# Options that every optimizer's groups may set; each optimizer adds those of its rule.
-GROUP_KEYS = ("params", "learning_rate", "weight_decay", "grad_clip")
+# What every optimizer's groups may set; each optimizer adds its weight decay and the options of its rule.
+GROUP_KEYS = ("params", "learning_rate", "grad_clip")
 
 
 class Groups:
@@ -64,6 +64,12 @@ class Groups:
         self.params += params
         self.group_of.update((id(p), number) for p in params)
         self._names.update(names)
+
+    def drop_last(self) -> None:
+        """Takes the group that was added last away again."""
+        for p in self.groups.pop()["params"]:
+            self.params.remove(p)
+            del self.group_of[id(p)], self._names[p.name]
 
     def _listed(self, given, what: str) -> list:
         """The entries of a list, tuple or generator. A set has no order, a dict no list: both are refused."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from gpuflow import device
+from gpuflow_kernels.update import Bucket, FusedStep
 
-INACTIVE, DENSE, SPARSE = range(3)   # as in gpuflow_kernels.update.layout, which is imported with the kernels
-CLIPS = ("none", "value", "own norm", "shared norm")
+CLIPS = ("none", "value", "own norm", "shared norm")   # in the order of the kernels' CLIP_ constants
+COLUMNS = {"lr_scale": "rate", "l1": "l1", "l2": "l2", "decay": "decay", "lo": "low", "hi": "high"}
 
 
 class NumberSet:
@@ -37,12 +38,15 @@ class Launch:
         self.set_of: list[int] = []
         self.fused = None
         self._unsettled = False             # a step whose skip flag nobody has read yet
-        self._names_of_norms: list = []
+        self.shared_norms = 0
 
     # ---- one step --------------------------------------------------------------------------------------------------
 
-    def run(self, rate: float, pattern: list[int], sparse) -> None:
-        """One update of the rows that `pattern` marks. sparse: [(row, ids, values)] for those marked SPARSE."""
+    def run(self, rate: float, pattern: list[int], sparse, before) -> None:
+        """One update of the rows that `pattern` marks. sparse: [(row, ids, values)] for those marked SPARSE.
+
+        before: called with this object when step counts and tables are those of the step.
+        """
         self.settle()
         if pattern != self.pattern:
             self._regroup(pattern)
@@ -55,6 +59,7 @@ class Launch:
         else:
             numbers = [one.numbers for one in self.sets]
             numbers += numbers[:1] * (self.fused.host.sets - len(numbers))
+        before(self)
         self.fused.run(rate, numbers, sparse=sparse)
         self._unsettled = self.on_nonfinite == "skip"
 
@@ -72,7 +77,7 @@ class Launch:
         self.settle()
         for home, k in zip(self.arena.homes, self.set_of):
             home.steps = self.sets[k].steps
-        self.pattern = []
+        self.pattern, self.set_of = [], []
 
     # ---- tables ----------------------------------------------------------------------------------------------------
 
@@ -92,14 +97,12 @@ class Launch:
         self.pattern = list(pattern)
 
     def _build(self, sets: int) -> None:
-        from gpuflow_kernels.update import Bucket, FusedStep
-
-        buckets = [Bucket(flat.param, flat.grad, flat.state, [home.begin for home in flat.homes],
-                          [home.end for home in flat.homes], master=flat.master) for flat in self.arena.flats]
-        groups = self._norm_groups()
-        self.fused = FusedStep(self.rule, buckets, sets=sets, groups=max(len(groups), 1), on_nonfinite=self.on_nonfinite,
-                               measure=self.measure)
-        self.write_columns()
+        buckets = [Bucket(flat.param, flat.grad, {name: flat.state[name] for name in self.rule.state},
+                          [home.begin for home in flat.homes], [home.end for home in flat.homes], master=flat.master)
+                   for flat in self.arena.flats]
+        self.fused = FusedStep(self.rule, buckets, sets=sets, groups=max(len(self._norm_groups()), 1),
+                               on_nonfinite=self.on_nonfinite, measure=self.measure)
+        self._fill_columns()
 
     def _norm_groups(self) -> dict:
         found: dict = {}
@@ -109,20 +112,23 @@ class Launch:
         return found
 
     def write_columns(self) -> None:
-        """Puts the homes' strategies into the kernels' table."""
+        """Brings changed strategies into the kernels' table; before the first step there is none yet."""
+        if self.fused is None:
+            return
+        self.write_steps()                  # options may have changed, and with them the number sets
+        if len(self._norm_groups()) > self.fused.groups:
+            self.fused = None               # one norm more than there is room for: built anew at the next step
+        else:
+            self._fill_columns()
+
+    def _fill_columns(self) -> None:
         rows = [home.strategy for home in self.arena.homes]
         groups = self._norm_groups()
-        if len(groups) > self.fused.groups:
-            self.fused = None               # one more norm than there is room for: built anew at the next step
-            self.pattern = []
-            return
         self.shared_norms = len(groups)
-        self.fused.set_columns(
-            **{column: np.array([getattr(row, name) for row in rows], np.float64)
-               for column, name in (("lr_scale", "rate"), ("l1", "l1"), ("l2", "l2"), ("decay", "decay"), ("lo", "low"),
-                                    ("hi", "high"))},
-            clip=np.array([CLIPS.index(row.clip) for row in rows], np.int32),
-            group=np.array([groups.get(row.norm_group, 0) for row in rows], np.int32))
+        numbers = {column: np.array([getattr(row, name) for row in rows], np.float64)
+                   for column, name in COLUMNS.items()}
+        self.fused.set_columns(**numbers, clip=np.array([CLIPS.index(row.clip) for row in rows], np.int32),
+                               group=np.array([groups.get(row.norm_group, 0) for row in rows], np.int32))
 
     # ---- what can be read ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from gpuflow_kernels.update import UpdateRule, rules
 
 def _rescaled(rule):
     """The rule with its gradient multiplied by the number `rescale` first."""
-    return UpdateRule(f"{rule.name}_rescaled", rule.state, (*rule.numbers, "rescale"), "g = rescale * g\n" + rule.formula)
+    return UpdateRule(f"{rule.name}_rescaled", rule.state, (*rule.numbers, "rescale"),
+                      "g = rescale * g\n" + rule.formula)
 
 
 class Momentum(Optimizer):
@@ -17,8 +18,8 @@ class Momentum(Optimizer):
     The rate stays outside v (Paddle's form), so a change of rate acts on the whole velocity at once.
 
     momentum: a number >= 0. rescale_grad: a factor > 0 on the clipped gradient, e.g. 1 / batch size; L2 decay is not
-    multiplied by it. use_multi_tensor: taken for Paddle's sake; the update is always one pass over all parameters. Others as
-    in `Optimizer`; groups may set "momentum".
+    multiplied by it. use_multi_tensor: taken for Paddle's sake; the update is always one pass over all parameters.
+    Others as in `Optimizer`; groups may set "momentum".
 
     Polyak 1964; Nesterov's form after Sutskever et al., 2013 (https://proceedings.mlr.press/v28/sutskever13.html).
     """

@@ -6,8 +6,8 @@ from gpuflow_kernels.update import rules
 class SGD(Optimizer):
     """p = p - lr * g
 
-    g is the gradient after clipping and regularisation, lr the schedule's rate times the parameter's factor. Arguments as in
-    `Optimizer`. A sparse gradient updates its rows alone unless a penalty acts on the whole table.
+    g is the gradient after clipping and regularisation, lr the schedule's rate times the parameter's factor.
+    Arguments as in `Optimizer`. A sparse gradient updates its rows alone unless a penalty acts on the whole table.
     """
 
     rule = rules.sgd

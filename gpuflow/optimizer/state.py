@@ -27,9 +27,10 @@ def state_of(optimizer) -> dict:
     out: dict = {}
     masters, steps = {}, {}
     for p, home in _homes(optimizer):
-        prefix = p.name + (MASTER if home.master is not None else "") + (f"_{optimizer._name}" if optimizer._name else "")
+        prefix = p.name if home.master is None else p.name + MASTER
+        prefix = f"{prefix}_{optimizer._name}" if optimizer._name else prefix
         for state, name in _names(optimizer).items():
-            out[f"{prefix}_{name}_0"] = Tensor(optimizer._whole_state(home, state))
+            out[f"{prefix}_{name}_0"] = Tensor(home.state[state])
         for name, option in optimizer.powers.items():
             power = np.array([_option(home, option) ** (home.steps + 1)], np.float32)
             out[f"{prefix}_{name}_0"] = Tensor(power)
@@ -97,19 +98,19 @@ class _Loading:
                 continue
             entries = self.saved[saved_name]
             for state, accumulator in _names(self.optimizer).items():
-                target = self.optimizer._whole_state(home, state)
+                target = home.state[state]
                 self._one(writes, target, entries.get(accumulator), f"{saved_name}_{accumulator}_0")
             if home.master is not None and saved_name in self.masters:
                 self._one(writes, home.master, self.masters[saved_name], f"master_weights[{saved_name!r}]")
             self.steps_of[home] = self._steps(home, saved_name, entries)
         if self.missing or self.mismatched:
-            raise ValueError(explain(self.where, "a state that fits", "; ".join(
-                f"{kind}: {', '.join(found)}" for kind, found in
-                (("missing", self.missing), ("another shape", self.mismatched), ("without use", self.unknown)) if found)))
+            wrong = (("missing", self.missing), ("does not fit", self.mismatched), ("of no use", self.unknown))
+            raise ValueError(explain(self.where, "the state of such an optimizer and model",
+                                     "; ".join(f"{kind}: {', '.join(found)}" for kind, found in wrong if found)))
         return writes
 
     def _matched(self) -> dict[str, str]:
-        """{our name: saved name}: by name where all saved names are ours, else in order where number and shapes agree."""
+        """{our name: saved name}: by name where all saved are ours, else in order where number and shapes agree."""
         if all(name in self.homes for name in self.saved):
             return {name: name for name in self.saved}
         ours, theirs = list(self.homes), list(self.saved)
@@ -117,24 +118,22 @@ class _Loading:
         pairs = dict(zip(ours, theirs))
         if len(ours) != len(theirs) or not all(self._alike(self.homes[a], b) for a, b in pairs.items()):
             raise ValueError(explain(
-                self.where, f"states of this optimizer's {len(ours)} parameters, by name or in the same order and shapes",
+                self.where, f"states of this optimizer's {len(ours)} parameters, by name or in their order and shapes",
                 f"{len(theirs)}, of which {foreign[:5]} are not among {ours[:5]} ...",
                 "the parameters in the order in which they were when the state was saved"))
         return pairs
 
     def _alike(self, home, saved_name: str) -> bool:
         """True unless a saved state shows that it belongs to a parameter of another shape."""
-        shape = tuple(home.view.shape)
-        entries = [self.saved[saved_name].get(name) for state, name in _names(self.optimizer).items()
-                   if self.optimizer._whole_state(home, state).shape == shape]
-        return all(value is None or tuple(np.shape(value) if isinstance(value, list) else value.shape) == shape
-                   for value in entries)
+        shapes = [(home.state[state].shape, self.saved[saved_name].get(name))
+                  for state, name in _names(self.optimizer).items()]
+        return all(value is None or tuple(np.shape(_array(value))) == tuple(shape) for shape, value in shapes)
 
     def _one(self, writes: list, target, value, key: str) -> None:
         if value is None:
             self.missing.append(key)
             return
-        array = value._array if isinstance(value, Tensor) else value if device.is_array(value) else np.asarray(value)
+        array = _array(value)
         if tuple(array.shape) != tuple(target.shape):
             self.mismatched.append(f"{key} {list(array.shape)} instead of {list(target.shape)}")
         elif not dtypes.of(array).is_floating:
@@ -148,7 +147,7 @@ class _Loading:
             return int(self.steps[saved_name])
         for name, option in self.optimizer.powers.items():
             if name in entries:
-                power = float(np.asarray(_numpy(entries[name])).reshape(-1)[0])
+                power = float(_array(entries[name]).reshape(-1)[0])
                 base = _option(home, option)
                 if 1e-30 < power < 1 and 0 < base < 1:   # below that float32 has too few digits left
                     return max(round(math.log(power) / math.log(base)) - 1, 0)
@@ -189,12 +188,13 @@ def _homes(optimizer):
 
 def _names(optimizer) -> dict[str, str]:
     """{state: name in the dict}."""
-    return {state: optimizer.accumulators.get(state, state) for state in optimizer.rule.state}
+    return {state: optimizer.accumulators.get(state, state) for state in optimizer._states()}
 
 
 def _option(home, option: str) -> float:
     return dict(home.strategy.options)[option]
 
 
-def _numpy(value):
-    return value.numpy() if isinstance(value, Tensor) else device.to_numpy(value) if device.is_array(value) else value
+def _array(value):
+    """The array of a tensor, an array, or nested lists."""
+    return value._array if isinstance(value, Tensor) else value if device.is_array(value) else np.asarray(value)

@@ -65,8 +65,7 @@ def resolve(optimizer, param, number: int, group) -> Strategy:
     if optimizer._options:
         row["source"]["options"] = f"{where}: {', '.join(own)}" if own else "optimizer"
     row["options"] = tuple(options.items())
-    row["lazy"] = bool(group.get("lazy_mode", optimizer._lazy))
-    return optimizer._adjusted(Strategy(**row))
+    return optimizer._adjusted(Strategy(**row, lazy=bool(group.get("lazy_mode", optimizer._lazy))))
 
 
 def _rate(row, optimizer, param, group, where):
@@ -123,7 +122,7 @@ def _clip(row, optimizer, param, group, number, where):
         row["low"], row["high"] = float(clip.min), float(clip.max)
         return
     row["high"] = float(clip.clip_norm)
-    if kind == "shared norm":   # as in Paddle, each parameter group has a norm of its own unless the clips agree on a name
+    if kind == "shared norm":   # one per parameter group, as in Paddle, unless the clips agree on a name
         row["norm_group"] = number if clip.group_name == EVERYBODY else clip.group_name
 
 
@@ -167,13 +166,14 @@ def check_norm_groups(owner: str, rows) -> None:
         if row.clip == "shared norm":
             other, high = first.setdefault(row.norm_group, (p, row.high))
             if high != row.high:
-                raise ValueError(explain(f"{owner}(grad_clip=...)", f"one clip_norm for the shared norm {row.norm_group!r}",
+                raise ValueError(explain(f"{owner}(grad_clip=...)",
+                                         f"one clip_norm for the shared norm {row.norm_group!r}",
                                          f"{high} for {other.name} and {row.high} for {p.name}",
                                          "another group_name for one of the clips"))
 
 
 class StrategyTable(list):
-    """What `optimizer.explain()` returns: a list with one dict per parameter; as text, a table. frozen: names without a row."""
+    """What `optimizer.explain()` returns: one dict per parameter; as text, a table. frozen: names without a row."""
 
     def __init__(self, rows, frozen):
         super().__init__(rows)
@@ -193,20 +193,21 @@ class StrategyTable(list):
 
 def as_data(param, row: Strategy) -> dict:
     """A row as `explain()` gives it: values, and under "source" where each came from."""
-    return {"parameter": param.name, "shape": list(param.shape), "dtype": param.dtype.name, "rate": row.rate, "l1": row.l1,
-            "l2": row.l2, "decay": row.decay, "clip": row.clip,
-            "clip_bounds": {"none": None, "value": (row.low, row.high)}.get(row.clip, row.high),
+    bounds = {"none": None, "value": (row.low, row.high)}.get(row.clip, row.high)
+    return {"parameter": param.name, "shape": list(param.shape), "dtype": param.dtype.name, "rate": row.rate,
+            "l1": row.l1, "l2": row.l2, "decay": row.decay, "clip": row.clip, "clip_bounds": bounds,
             "norm_group": row.norm_group, "options": dict(row.options), "lazy": row.lazy, "source": dict(row.source)}
 
 
 def _cells(row) -> list[str]:
     clip = row["clip"] if row["clip_bounds"] is None else f"{row['clip']} {_short(row['clip_bounds'])}"
     if row["norm_group"] is not None:
-        clip += f" (norm of {row['norm_group']!r})" if isinstance(row["norm_group"], str) else f" (norm {row['norm_group']})"
-    why = "; ".join(f"{name}: {origin}" for name, origin in row["source"].items() if origin not in ("default", "optimizer"))
+        clip += f" in {row['norm_group']!r}"
+    options = " ".join(f"{name}={value:g}" for name, value in row["options"].items())
+    why = "; ".join(f"{name}: {origin}" for name, origin in row["source"].items()
+                    if origin not in ("default", "optimizer"))
     return [row["parameter"], str(row["shape"]), row["dtype"], f"{row['rate']:g}", f"{row['l1']:g}", f"{row['l2']:g}",
-            f"{row['decay']:g}", clip, " ".join(f"{k}={v:g}" if isinstance(v, Real) else f"{k}={v}"
-                                               for k, v in row["options"].items()), why]
+            f"{row['decay']:g}", clip, options, why]
 
 
 def _short(bounds) -> str:

@@ -33,8 +33,6 @@ class CudaEngine:
     def tables(self, host: Tables):
         """The tables' mirror on the device, as a dict of views; "block" is the whole of it."""
         block = self.zeros(host.bytes, np.uint8)
-        if self._arrived is None:
-            self._arrived = self.zeros(1, np.uint32)
         return {**host.views(block), "block": block}
 
     def refresh(self, host: Tables, tables: dict, everything: bool):
@@ -80,6 +78,8 @@ class CudaEngine:
     def fold(self, partials, folds, out, scale_by=None, extra=None, groups=None, group_out=None):
         """As CpuEngine.fold; `groups` is the tags' column, of which only the presence matters here."""
         kernel = self.function(cuda_text.sumsq_text("float32"), "fold")
+        if self._arrived is None:
+            self._arrived = self.zeros(1, np.uint32)
         rows = out.shape[0]
         width = out.shape[1] if out.ndim == 2 else 1
         nothing = np.uint64(0)

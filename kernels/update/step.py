@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -123,7 +124,7 @@ class FusedStep:
             raise ValueError(f"on_nonfinite: expected one of {ON_NONFINITE}, got {on_nonfinite!r}")
         buckets = [buckets] if isinstance(buckets, Bucket) else list(buckets)
         self.rule, self.groups, self.measure = rule, groups, measure
-        self.engine = engine or _engine_for(buckets)
+        self.engine = engine or engine_for(buckets[0].param if buckets else None)
         self.rows = sum(b.rows for b in buckets)
         for k, bucket in enumerate(buckets):
             _check_bucket(rule, bucket, k)
@@ -243,7 +244,7 @@ class FusedStep:
         """The kernels of one step, with the tables as they are on the device."""
         sparse = [self._sparse_plan(*entry) for entry in sparse]
         if self._clips_by_norm or self._unscaled or self.measure or self.host.scalars[2]:
-            self._take_norms(sparse)
+            self.take_norms(sparse)
             if between is not None:
                 between(self.sums.group)
         if self.rule.layered:
@@ -281,7 +282,8 @@ class FusedStep:
             row, chunk = row + bucket.rows, chunk + len(chunks)
         self.folds = fold_table(np.concatenate(owners) if owners else np.zeros(0, np.int64), row, self.engine)
 
-    def _take_norms(self, sparse):
+    def take_norms(self, sparse=()):
+        """The first two launches alone: sums of squares by chunk, then by row and group."""
         for plan in self.plans:
             part = self.partials[plan.first_chunk : plan.first_chunk + len(plan.chunks)]
             if "norm" not in plan.ready:
@@ -382,14 +384,20 @@ def fold_table(owners: np.ndarray, rows: int, engine) -> Folds:
     return Folds(engine.constant(first), filled, first[filled])
 
 
-def _engine_for(buckets):
-    if not buckets or isinstance(buckets[0].param, np.ndarray):
-        from gpuflow_kernels.update.cpu import CpuEngine
-
-        return CpuEngine()
+def engine_for(array):
+    """The engine for an array's device: CuPy's where it is a CuPy array, else the CPU's (also for None)."""
+    if array is None or isinstance(array, np.ndarray):
+        return _cpu_engine()
     from gpuflow_kernels.update.cuda import CudaEngine
 
     return CudaEngine()
+
+
+@functools.cache
+def _cpu_engine():
+    from gpuflow_kernels.update.cpu import CpuEngine
+
+    return CpuEngine()
 
 
 def _check_bucket(rule, bucket: Bucket, k: int):

@@ -1,0 +1,83 @@
+"""Norms of lists of arrays that need not lie in one buffer: `global_norm`, `row_norms`.
+
+Gradients in an arena get theirs from FusedStep, in two launches for all of them; here each array is a launch of its
+own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpuflow_kernels.update.layout import DENSE, DTYPES, TAGS
+from gpuflow_kernels.update.step import Folds, chunk_table, engine_for
+
+
+def row_norms(arrays, ord: float = 2, engine=None):
+    """p-norm of each array: float64 [len(arrays)] on the arrays' device.
+
+    arrays  contiguous float32, float64, float16 or bfloat16 arrays of any shape, all NumPy or all CuPy.
+    ord     2 by the kernels, accumulated in float64 over fixed chunks in a fixed order. 1, inf and other p > 0 in
+            float64 by array operations: right, not fast. An empty array has norm 0.
+    Raises TypeError for another dtype, ValueError for ord <= 0 or an array that is not contiguous.
+    """
+    if not ord > 0:
+        raise ValueError(f"ord: expected a number above 0 or inf, got {ord}")
+    arrays = [_checked(a, k) for k, a in enumerate(arrays)]
+    engine = engine or engine_for(arrays[0] if arrays else None)
+    if ord == 2:
+        return sums_of_squares(arrays, engine) ** 0.5
+    found = engine.zeros(len(arrays), np.float64)
+    for k, a in enumerate(arrays):
+        if a.size:
+            wide = abs(a.astype(np.float64))
+            found[k] = wide.max() if ord == np.inf else (wide**ord).sum() ** (1 / ord)
+    return found
+
+
+def global_norm(arrays, ord: float = 2, engine=None):
+    """p-norm of all elements of all arrays: a 0-d float64 array on their device; see `row_norms`."""
+    norms = row_norms(arrays, ord, engine)
+    if ord == np.inf:
+        return norms.max() if len(norms) else norms.sum()
+    return (norms**ord).sum() ** (1 / ord)
+
+
+def sums_of_squares(arrays, engine):
+    """float64 [len(arrays)] on the device; arrays flat and contiguous."""
+    out = engine.zeros(len(arrays), np.float64)
+    tables = {"tags": _one_row(engine)}
+    for k, a in enumerate(arrays):
+        chunks, folds = _plan(a.size, engine)
+        if len(chunks):
+            partials = engine.zeros(len(chunks), np.float64)
+            engine.sumsq(str(a.dtype), chunks, DENSE, tables, engine.pack([a]), partials)
+            engine.fold(partials, folds, out[k : k + 1])
+    return out
+
+
+def reference(arrays, ord: float = 2) -> float:
+    """The same in float64 NumPy."""
+    wide = np.concatenate([np.zeros(1), *(np.asarray(a, np.float64).ravel() for a in arrays)])
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(wide, ord))
+
+
+def _checked(a, k):
+    if str(a.dtype) not in DTYPES:
+        raise TypeError(f"array {k} is {a.dtype}; expected one of {DTYPES}")
+    if not a.flags.c_contiguous:
+        raise ValueError(f"array {k} of shape {a.shape} is not contiguous; take the norm of a contiguous copy")
+    return a.reshape(-1)
+
+
+def _plan(size, engine):
+    chunks = chunk_table([0], [size])
+    first = np.array([0, len(chunks)], np.int64)
+    filled = np.zeros(min(len(chunks), 1), np.int64)
+    return engine.constant(chunks), Folds(engine.constant(first), filled, first[filled])
+
+
+def _one_row(engine):
+    tags = np.zeros((1, len(TAGS)), np.int32)
+    tags[0, TAGS.index("active")] = DENSE
+    return engine.constant(tags)

@@ -1,6 +1,16 @@
 """Layers, their functions, initializers and clips, under Paddle's names."""
-from gpuflow.nn import initializer
+from gpuflow.nn import activation, clip, common, container, conv, functional, initializer, loss, norm, pooling
+from gpuflow.nn.activation import *  # noqa: F403
+from gpuflow.nn.clip import ClipGradByGlobalNorm, ClipGradByNorm, ClipGradByValue
+from gpuflow.nn.common import *  # noqa: F403
+from gpuflow.nn.container import *  # noqa: F403
+from gpuflow.nn.conv import *  # noqa: F403
 from gpuflow.nn.layer import Layer
+from gpuflow.nn.loss import *  # noqa: F403
+from gpuflow.nn.norm import *  # noqa: F403
+from gpuflow.nn.pooling import *  # noqa: F403
 from gpuflow.param import Parameter
 
-__all__ = ["Layer", "Parameter", "initializer"]
+__all__ = ["ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Parameter", "clip", "functional",
+           "initializer", *(name for part in (activation, common, container, conv, loss, norm, pooling)
+                            for name in part.__all__)]

@@ -107,8 +107,8 @@ def _contents(path, name: str | None):
         return rest, start
     if not os.path.isfile(name):
         near = [name + suffix for suffix in (".pdparams", ".pdopt", ".safetensors") if os.path.isfile(name + suffix)]
-        raise FileNotFoundError(explain("load", "a file", f"{name!r}, which is "
-                                        + ("a folder" if os.path.isdir(name) else "not there"), near and near[0]))
+        what = "a folder" if os.path.isdir(name) else "not there"
+        raise FileNotFoundError(explain("load", "a file", f"{name!r}, which is {what}", near[0] if near else None))
     with open(name, "rb") as file:
         if not os.fstat(file.fileno()).st_size:
             raise CheckpointError(f"load: {name} cannot be read: it is empty")

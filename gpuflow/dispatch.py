@@ -40,6 +40,11 @@ def call_inplace(op, target, inputs, attrs=NO_ATTRS):
     return _modes[-1].run_inplace(op, target, inputs, attrs)
 
 
+def in_dynamic_mode() -> bool:
+    """True when ops compute at once; False while a static Program is being built."""
+    return _modes[-1].dynamic
+
+
 def promoted(op, inputs):
     """The inputs brought to one dtype: tensors are cast (recorded), arrays wrapped, Python numbers kept weak.
 
@@ -48,7 +53,9 @@ def promoted(op, inputs):
     slots = range(len(inputs))[op.promotes]
     inputs = list(inputs)
     for i in slots:
-        if isinstance(inputs[i], np.generic | np.ndarray | list | tuple) or device.is_array(inputs[i]):
+        if isinstance(inputs[i], np.generic):
+            inputs[i] = inputs[i].item()  # as weak as a Python number: 2.0 may well come as np.float64
+        elif isinstance(inputs[i], list | tuple) or device.is_array(inputs[i]):
             inputs[i] = as_operand(inputs[i])
     tensors = [inputs[i] for i in slots if not isinstance(inputs[i], bool | int | float | complex)]
     if not tensors:

@@ -1,16 +1,44 @@
-"""Installs operators and methods on Tensor (and on static mode's Variable): one table for both."""
+"""Operators and methods of Tensor, from tables. `install` serves static mode's Variable as well; what moves or overwrites
+memory is for Tensor alone."""
+import functools
+
 import numpy as np
 
+from gpuflow import device, dtypes
 from gpuflow.autograd import tape
 from gpuflow.dispatch import call, call_inplace
-from gpuflow.ops import index as _index
+from gpuflow.errors import explain
+from gpuflow.functional import creation, linalg, manipulation, math, random, reduction, search
+from gpuflow.functional.activation import softmax
+from gpuflow.functional.make import inplace
+from gpuflow.ops.index import Slot, checked_index, filled
 from gpuflow.ops.registry import OPS
-from gpuflow.tensor import Tensor
+from gpuflow.tensor import Tensor, to_tensor
 
-_BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "pow": "pow", "floordiv": "floor_divide",
-           "mod": "remainder", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"}
-_COMPARE = {"eq": "equal", "ne": "not_equal", "lt": "less_than", "le": "less_equal", "gt": "greater_than",
-            "ge": "greater_equal"}
+_BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+           "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
+           "xor": "bitwise_xor"}
+_COMPARE = {"lt": "less_than", "le": "less_equal", "gt": "greater_than", "ge": "greater_equal"}
+_UNARY = {"neg": "neg", "invert": "bitwise_not", "abs": "abs"}
+
+# functions whose first parameter is the tensor: methods of the same name
+_NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensors", "concat", "einsum", "empty", "empty_like",
+               "eye", "full", "full_like", "linspace", "meshgrid", "ones", "ones_like", "scatter_nd", "shape", "stack",
+               "tril_indices", "triu_indices", "where", "zeros", "zeros_like", "numel", "tolist", "rand", "randint",
+               "randint_like", "randn", "randperm", "standard_normal", "uniform", "normal", "bernoulli"}
+_FAMILIES = (math, reduction, manipulation, linalg, search, creation, random)
+_ALIASES = {"bitwise_invert": "bitwise_not", "clamp": "clip", "div": "divide", "eq": "equal", "ge": "greater_equal",
+            "gt": "greater_than", "le": "less_equal", "lt": "less_than", "mul": "multiply", "ne": "not_equal",
+            "sub": "subtract", "swapdims": "swapaxes", "true_divide": "divide"}
+_INPLACE = ("abs acos acosh add asin asinh atan atanh bitwise_and bitwise_not bitwise_or bitwise_xor cast ceil clip cos "
+            "cosh cumprod cumsum divide erf exp expm1 floor floor_divide frac index_add index_fill index_put lerp log "
+            "log10 log1p log2 logical_and logical_not logical_or logical_xor logit masked_fill mod multiply nan_to_num "
+            "neg pow put_along_axis reciprocal remainder round rsqrt scale scatter sigmoid sign sin sinh sqrt square "
+            "subtract tan tanh tril triu trunc").split()
+_RESHAPING = "flatten reshape squeeze t transpose unsqueeze".split()
+_CASTS = {"bool": "bool", "byte": "uint8", "char": "int8", "double": "float64", "float": "float32", "half": "float16",
+          "int": "int32", "long": "int64", "short": "int16",
+          **{name: name for name in ("bfloat16", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8")}}
 
 
 def _operator(op):
@@ -27,25 +55,322 @@ def _reflected(op):
     return apply
 
 
-def _augmented(op):
+def _equality(op, otherwise):
+    """== and != with what is no number and no tensor (None, text): the answer by identity, as Python gives it."""
+
     def apply(self, other):
+        if other is None or isinstance(other, str):
+            return otherwise
         return call(op, (self, other))
 
     return apply
 
 
-def install_operators(cls) -> None:
-    """Puts Python's operators on `cls`."""
+def _dunder(op):
+    def apply(self):
+        return call(op, (self,))
+
+    return apply
+
+
+def install(cls) -> None:
+    """Puts operators and methods on `cls`: they go through dispatch, so any mode's tensors can have them."""
     for python, name in _BINARY.items():
         setattr(cls, f"__{python}__", _operator(OPS[name]))
         setattr(cls, f"__r{python}__", _reflected(OPS[name]))
     for python, name in _COMPARE.items():
         setattr(cls, f"__{python}__", _operator(OPS[name]))
-    cls.__neg__ = lambda self: call(OPS["neg"], (self,))
+    cls.__eq__, cls.__ne__ = _equality(OPS["equal"], False), _equality(OPS["not_equal"], True)
+    for python, name in _UNARY.items():
+        setattr(cls, f"__{python}__", _dunder(OPS[name]))
+    for family in _FAMILIES:
+        for name in family.__all__:
+            if name not in _NO_METHODS:
+                setattr(cls, name, getattr(family, name))
+    for name, function in _ALIASES.items():
+        setattr(cls, name, getattr(cls, function))
+    for name, kind in _CASTS.items():
+        setattr(cls, name, _cast_to(kind))
+    for function in (astype, __getitem__, __iter__, permute, ravel, type_as, contiguous, where, softmax):
+        setattr(cls, function.__name__, function)
+    cls.T, cls.mT = property(_reversed), property(_matrix_transposed)
 
 
-install_operators(Tensor)
-Tensor.__truediv__ = _operator(OPS["divide"])
-Tensor.sum = lambda self, axis=None, dtype=None, keepdim=False, name=None: call(OPS["sum"], (self,), {"axis": axis, "keepdim": keepdim})
-Tensor.tanh = lambda self: call(OPS["tanh"], (self,))
-Tensor.backward = lambda self, grad_tensor=None, retain_graph=False: tape.backward(self, grad_tensor, retain_graph)
+def _cast_to(kind):
+    def apply(self):
+        return call(OPS["cast"], (self,), {"dtype": dtypes.convert(kind)})
+
+    apply.__doc__ = f"`astype(\"{kind}\")`."
+    return apply
+
+
+def astype(self, dtype):
+    """A copy with its elements converted to `dtype`; the gradient is converted back."""
+    return call(OPS["cast"], (self,), {"dtype": dtypes.convert(dtype)})
+
+
+def type_as(self, other):
+    """`astype(other.dtype)`."""
+    return astype(self, other.dtype)
+
+
+def _reversed(self):
+    """The tensor with its axes in reverse order."""
+    return call(OPS["transpose"], (self,), {"perm": tuple(range(self.ndim))[::-1]})
+
+
+def _matrix_transposed(self):
+    """The tensor with its last two axes exchanged."""
+    return manipulation.swapaxes(self, -1, -2)
+
+
+def permute(self, *dims):
+    """`transpose` with the axes as arguments or as one list."""
+    return manipulation.transpose(self, dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims)
+
+
+def ravel(self):
+    """The elements as a vector."""
+    return manipulation.flatten(self)
+
+
+def contiguous(self):
+    """The tensor itself where its memory is in row-major order, else a copy that is."""
+    return self if self.is_contiguous() else call(OPS["assign"], (self,))
+
+
+def where(self, x=None, y=None, name=None):
+    """`gpuflow.where` with this tensor as the condition."""
+    return search.where(self, x, y)
+
+
+# ---- indexing --------------------------------------------------------------------------------------------------------
+
+
+def _template(index, arrays):
+    """The index with its tensors, arrays and lists replaced by Slots; they are put into `arrays`."""
+    if type(index) is tuple:
+        return tuple([_template(i, arrays) for i in index])
+    if isinstance(index, slice):
+        parts = (index.start, index.stop, index.step)
+        return index if all(p is None or type(p) is int for p in parts) else slice(
+            *[None if p is None else int(p) for p in parts])
+    if isinstance(index, list | range):
+        index = np.asarray(index) if len(index) else np.zeros(0, np.int64)
+    if isinstance(index, bool | np.bool_):
+        index = np.asarray(index)
+    if hasattr(index, "ndim") and not isinstance(index, np.generic):
+        arrays.append(index)
+        return Slot(len(arrays) - 1)
+    return index if index is None or index is Ellipsis or type(index) is int else int(index)
+
+
+def _index(where, tensor, index):
+    """(template, index tensors) for tensor[index]."""
+    if type(index) is int:
+        return index, ()
+    arrays: list = []
+    template = _template(checked_index(where, index), arrays)
+    arrays = [a if hasattr(a, "stop_gradient") else to_tensor(a, place=tensor.place) for a in arrays]
+    for a in arrays:
+        if a.dtype.is_differentiable:
+            raise IndexError(explain(where, "ints, slices, None, ..., bool or integer tensors", f"a {a.dtype.name} tensor"))
+    return template, arrays
+
+
+def __getitem__(self, index):
+    template, arrays = _index("tensor[index]", self, index)
+    return call(OPS["getitem"], (self, *arrays), {"index": template})
+
+
+def __iter__(self):
+    if not self.ndim:
+        raise TypeError(explain("iter(tensor)", "at least one axis", "a 0-d tensor"))
+    return (self[i] for i in range(self.shape[0]))
+
+
+def __setitem__(self, index, value):
+    template, arrays = _index("tensor[index] = value", self, index)
+    if not isinstance(value, Tensor):
+        value = value if isinstance(value, bool | int | float) else to_tensor(value, self.dtype, self.place)
+    elif value.dtype is not self.dtype:
+        value = astype(value, self.dtype)
+    wanted = not self.stop_gradient or (isinstance(value, Tensor) and not value.stop_gradient)
+    if wanted and tape.is_grad_enabled():
+        call_inplace(OPS["setitem"], self, (self, value, *arrays), {"index": template})
+    else:
+        self._write(value._array if isinstance(value, Tensor) else value, filled(template, [a._array for a in arrays]))
+
+
+# ---- in place --------------------------------------------------------------------------------------------------------
+
+
+def _written(function):
+    """The in-place twin of a function that is more than one op: its result is written into the tensor."""
+
+    @functools.wraps(function)
+    def apply(self, *args, **kwargs):
+        return copy_(self, function(self, *args, **kwargs))
+
+    apply.__name__ = function.__name__ + "_"
+    apply.__doc__ = f"`{function.__name__}` in place: the result replaces the numbers of the tensor, which is returned."
+    return apply
+
+
+def _reshaped(function):
+    """The in-place twin of a function that gives the same elements another shape."""
+
+    @functools.wraps(function)
+    def apply(self, *args, **kwargs):
+        return tape.rebind(function.__name__ + "_", self, function(self, *args, **kwargs))
+
+    apply.__name__ = function.__name__ + "_"
+    apply.__doc__ = f"`{function.__name__}` in place: the tensor itself gets the result's shape, and is returned."
+    return apply
+
+
+def copy_(self, other, blocking=True):
+    """Writes the numbers of `other` (broadcast, converted to this dtype) into this tensor and returns it."""
+    self[...] = other
+    return self
+
+
+def fill_(self, value):
+    """Writes one number into every place."""
+    return copy_(self, value)
+
+
+def zero_(self):
+    """Writes 0 into every place."""
+    return copy_(self, 0)
+
+
+def fill_diagonal_(self, value, offset=0, wrap=False, name=None):
+    """Writes a number on the diagonal of a matrix, `offset` places right of the main one."""
+    if self.ndim != 2 or wrap:
+        raise ValueError(explain("fill_diagonal_", "a matrix and wrap=False", f"{self.shape}, wrap={wrap}"))
+    rows, columns = self.shape
+    start = np.arange(max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns)))
+    self[start + max(0, -offset), start + max(0, offset)] = value
+    return self
+
+
+def _drawn(self, draw):
+    """Writes random numbers drawn in this tensor's shape, dtype and place."""
+    if not self.dtype.is_floating:
+        raise TypeError(explain("random numbers in place", "a floating tensor", self.dtype.name))
+    return copy_(self, to(draw(self.shape, self.dtype), self.place))
+
+
+def uniform_(self, min=-1.0, max=1.0, seed=0, name=None):
+    """Writes numbers evenly distributed in [min, max)."""
+    return _drawn(self, lambda shape, dtype: random.uniform(shape, dtype, min, max, seed))
+
+
+def normal_(self, mean=0.0, std=1.0, name=None):
+    """Writes numbers from the normal distribution."""
+    return _drawn(self, lambda shape, dtype: random.standard_normal(shape, dtype) * std + mean)
+
+
+def exponential_(self, lam=1.0, name=None):
+    """Writes numbers from the exponential distribution with rate `lam` (mean 1 / lam)."""
+    return _drawn(self, lambda shape, dtype: math.log1p(-random.rand(shape, dtype)) * (-1.0 / lam))
+
+
+def bernoulli_(self, p=0.5, name=None):
+    """Writes 1 with probability p (a number or a tensor), else 0."""
+    return _drawn(self, lambda shape, dtype: (random.rand(shape, "float32") < p).astype(dtype))
+
+
+# ---- devices ---------------------------------------------------------------------------------------------------------
+
+
+def to(self, *args, device=None, dtype=None, blocking=None, non_blocking=None, copy_tensor=None):
+    """The tensor on another device and/or with another dtype: to("gpu:0"), to("float16"), to(device, dtype), to(other).
+
+    The gradient takes the way back. The tensor itself when nothing changes. Copies wait or not as CuPy decides.
+    """
+    for value in args:
+        if isinstance(value, Tensor):
+            device, dtype = value.place, value.dtype
+        elif isinstance(value, bool):
+            continue  # blocking
+        elif value is not None:
+            try:
+                dtype = dtypes.convert(value)
+            except TypeError:
+                device = value
+    out = self if device is None else _moved(self, device)
+    return out if dtype is None or out.dtype == dtype else astype(out, dtype)
+
+
+def _moved(self, to_device):
+    place = device.parse(to_device)
+    if place == self.place or place.is_cuda_pinned_place():
+        return self
+    return call(OPS["transfer"], (self,), {"place": place, "origin": self.place})
+
+
+def cpu(self):
+    """The tensor on the CPU."""
+    return _moved(self, device.CPU)
+
+
+def cuda(self, device_id=None, blocking=True):
+    """The tensor on GPU `device_id` (default: the current one, or 0)."""
+    if device_id is None:
+        current = device.current_place()
+        device_id = current if current.is_gpu_place() else 0
+    return _moved(self, device.CUDAPlace(device_id) if isinstance(device_id, int) else device_id)
+
+
+def pin_memory(self):
+    """The tensor itself: gpuflow pins what it copies by itself."""
+    return self
+
+
+def backward(self, grad_tensor=None, retain_graph=False):
+    """Adds to `grad` of every leaf the gradient of this tensor, which has one element or comes with grad_tensor."""
+    tape.backward(self, grad_tensor, retain_graph)
+
+
+def register_hook(self, hook):
+    """Calls hook(gradient) when this tensor's gradient is known; a Tensor that it returns takes the gradient's place."""
+    return tape.register_hook(self, hook)
+
+
+def requires_grad_(self, requires_grad=True):
+    """Sets `stop_gradient` to its opposite and returns the tensor."""
+    self.stop_gradient = not requires_grad
+    return self
+
+
+def retain_grads(self):
+    """Makes a tensor that is no leaf keep its gradient in `.grad` after backward."""
+    tape.retain_grads(self)
+
+
+def _new(function):
+    def apply(self, shape, *args, dtype=None, name=None):
+        return to(function(shape, *args, dtype=self.dtype if dtype is None else dtype), self.place)
+
+    apply.__doc__ = f"`gpuflow.{function.__name__}` with this tensor's dtype and device."
+    return apply
+
+
+def _install_on_tensor() -> None:
+    install(Tensor)
+    for name in _INPLACE:
+        function = getattr(Tensor, name)
+        setattr(Tensor, name + "_", inplace(function) if hasattr(function, "op") else _written(function))
+    for name in _RESHAPING:
+        setattr(Tensor, name + "_", _reshaped(getattr(Tensor, name)))
+    Tensor.clamp_, Tensor.div_, Tensor.mul_, Tensor.sub_ = Tensor.clip_, Tensor.divide_, Tensor.multiply_, Tensor.subtract_
+    for name in ("empty", "full", "ones", "zeros"):
+        setattr(Tensor, f"new_{name}", _new(getattr(creation, name)))
+    for function in (__setitem__, backward, bernoulli_, copy_, cpu, cuda, exponential_, fill_, fill_diagonal_, normal_,
+                     pin_memory, register_hook, requires_grad_, retain_grads, to, uniform_, zero_):
+        setattr(Tensor, function.__name__, function)
+
+
+_install_on_tensor()

@@ -78,6 +78,7 @@ class Eager(threading.local):
     """The mode that computes at once. `recording` is switched by no_grad and friends, per thread."""
 
     recording = True
+    dynamic = True
 
     def run(self, op, inputs, attrs):
         arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
@@ -133,6 +134,17 @@ def write_inplace(op, target, out, recorded):
     target._write(out._array)
     if recorded:
         target._node, target._index, target.stop_gradient = out._node, out._index, out.stop_gradient
+
+
+def rebind(name, target, out):
+    """Makes `target` the tensor `out`, whose elements it shares, shape and history included; returns `target`."""
+    if eager.recording and not out.stop_gradient:
+        if target._node is None:
+            raise RuntimeError(explain(name, "a tensor that is no leaf of the graph",
+                                       f"the leaf {target.name}, whose gradient is wanted", "the op that is not in place"))
+        target._node, target._index = out._node, out._index
+    target._array = out._array
+    return target
 
 
 def _wrap(xp, array, node, index, op, inputs):

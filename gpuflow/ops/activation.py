@@ -95,7 +95,7 @@ def leaky_relu(xp, x, *, negative_slope=0.01):
 
 @leaky_relu.grad
 def leaky_relu_grad(xp, g, saved, *, negative_slope=0.01):
-    return (xp.where(saved.x > 0, g, negative_slope * g),)
+    return (xp.where(saved.x >= 0, g, negative_slope * g),)  # at 0 the slope is 1, as in Paddle
 
 
 @op("elu", infer=floating(), saves=("x",), quiet=True, as_float=True)
@@ -244,7 +244,7 @@ def hardshrink(xp, x, *, threshold=0.5):
 
 @hardshrink.grad
 def hardshrink_grad(xp, g, saved, *, threshold=0.5):
-    return (masked(xp, g, xp.abs(saved.x) > threshold),)
+    return (masked(xp, g, xp.abs(saved.x) >= threshold),)
 
 
 @op("softshrink", infer=floating(), saves=("x",), as_float=True)

@@ -2,7 +2,8 @@
 import numpy as np
 
 from gpuflow import dtypes
-from gpuflow.ops.registry import Spec, broadcast, op, same_as
+from gpuflow.errors import explain
+from gpuflow.ops.registry import Spec, broadcast, floating, op, same_as
 
 
 def _cast_spec(x, *, dtype):
@@ -64,10 +65,15 @@ def multiply_grad(xp, g, saved):
     return (g * saved.y if saved.needs[0] else None), (g * saved.x if saved.needs[1] else None)
 
 
-@op("divide", infer=broadcast("divide"), saves=("x", "y"), promotes=("x", "y"), quiet=True)
+def _quotient_spec(x, y):
+    return floating()(broadcast("divide")(x, y))
+
+
+@op("divide", infer=_quotient_spec, saves=("x", "y"), promotes=("x", "y"), quiet=True)
 def divide(xp, x, y):
-    """x / y, elementwise with broadcasting. Division by zero gives inf or nan."""
-    return xp.true_divide(x, y)
+    """x / y, elementwise with broadcasting; of integers the default float. Division by zero gives inf or nan."""
+    out = xp.true_divide(x, y)
+    return out if x.dtype.kind not in "bui" else out.astype(dtypes.default_float().dtype)
 
 
 @divide.grad
@@ -123,28 +129,34 @@ def scale_grad(xp, g, saved, *, scale=1.0, bias=0.0, bias_after_scale=True):
     return (g * scale,)
 
 
+def _shared(xp, g, first, equal):
+    """The gradients of a choice between two: g where chosen, half of it where both are equal."""
+    half = xp.where(equal, 0.5 * g, 0.0)
+    return xp.where(first, g, half), xp.where(first, 0.0, g - half)
+
+
 @op("maximum", infer=broadcast("maximum"), saves=("x", "y"), promotes=("x", "y"))
 def maximum(xp, x, y):
-    """The larger of x and y, elementwise; nan where either is nan. Where they are equal, y's side gets the gradient."""
+    """The larger of x and y, elementwise; nan where either is nan. Equal ones share the gradient evenly."""
     return xp.maximum(x, y)
 
 
 @maximum.grad
 def maximum_grad(xp, g, saved):
-    first = saved.x > saved.y
-    return xp.where(first, g, 0.0), xp.where(first, 0.0, g)
+    x, y = saved.x, saved.y
+    return _shared(xp, g, x > y, x == y)
 
 
 @op("minimum", infer=broadcast("minimum"), saves=("x", "y"), promotes=("x", "y"))
 def minimum(xp, x, y):
-    """The smaller of x and y, elementwise; nan where either is nan. Where they are equal, y's side gets the gradient."""
+    """The smaller of x and y, elementwise; nan where either is nan. Equal ones share the gradient evenly."""
     return xp.minimum(x, y)
 
 
 @minimum.grad
 def minimum_grad(xp, g, saved):
-    first = saved.x < saved.y
-    return xp.where(first, g, 0.0), xp.where(first, 0.0, g)
+    x, y = saved.x, saved.y
+    return _shared(xp, g, x < y, x == y)
 
 
 @op("where", infer=lambda condition, x, y: broadcast("where")(condition._replace(dtype=x.dtype), x, y),
@@ -212,3 +224,76 @@ def remainder(xp, x, y):
 @remainder.grad
 def remainder_grad(xp, g, saved):
     return g, (-g * xp.floor(saved.x / saved.y) if saved.needs[1] else None)
+
+
+def _pick(name, text, function, first_side):
+    """Registers fmax or fmin: nan counts only where both are nan. first_side(x, y): where x is the result."""
+
+    def forward(xp, x, y):
+        return function(xp, x, y)
+
+    def gradient(xp, g, saved):
+        first = first_side(saved.x, saved.y) | (saved.y != saved.y)
+        return xp.where(first, g, 0.0), xp.where(first, 0.0, g)
+
+    forward.__doc__ = text
+    op(name, infer=broadcast(name), saves=("x", "y"), promotes=("x", "y"))(forward).grad(gradient)
+
+
+_pick("fmax", "The larger of x and y, elementwise; where one is nan, the other. Equal ones: x gets the gradient.",
+      lambda xp, x, y: xp.fmax(x, y), lambda x, y: x >= y)
+_pick("fmin", "The smaller of x and y, elementwise; where one is nan, the other. Equal ones: x gets the gradient.",
+      lambda xp, x, y: xp.fmin(x, y), lambda x, y: x <= y)
+
+
+@op("atan2", infer=broadcast("atan2"), saves=("x", "y"), promotes=("x", "y"))
+def atan2(xp, x, y):
+    """The angle of the point (y, x) in [-pi, pi]: the arc tangent of x / y with the signs of both. Floats only."""
+    return xp.arctan2(x, y)
+
+
+@atan2.grad
+def atan2_grad(xp, g, saved):
+    x, y = saved.x, saved.y
+    over = g / (x * x + y * y)
+    return over * y, -over * x
+
+
+@op("heaviside", infer=broadcast("heaviside"), saves=("x",), promotes=("x", "y"))
+def heaviside(xp, x, y):
+    """0 where x < 0, y where x is 0, 1 where x > 0, elementwise with broadcasting."""
+    return xp.where(x == 0, y, (x > 0).astype(x.dtype))
+
+
+@heaviside.grad
+def heaviside_grad(xp, g, saved):
+    return xp.zeros_like(g), xp.where(saved.x == 0, g, 0.0)
+
+
+def _add_n_spec(*xs):
+    for x in xs[1:]:
+        if x.shape != xs[0].shape or x.dtype is not xs[0].dtype:
+            raise ValueError(explain("add_n", "tensors of one shape and dtype", f"{xs[0]} and {x}"))
+    return xs[0]
+
+
+@op("add_n", infer=_add_n_spec)
+def add_n(xp, *xs):
+    """The sum of tensors of one shape and dtype."""
+    if any(x.shape != xs[0].shape or x.dtype != xs[0].dtype for x in xs):
+        raise ValueError("shapes or dtypes differ")
+    out = xs[0].copy()
+    for x in xs[1:]:
+        out += x
+    return out
+
+
+@add_n.grad
+def add_n_grad(xp, g, saved):
+    return [g] * len(saved.needs)
+
+
+@op("isclose", infer=broadcast("isclose", dtypes.bool_), promotes=("x", "y"), quiet=True)
+def isclose(xp, x, y, *, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """True where |x - y| <= atol + rtol * |y|; equal infinities are close, nans where equal_nan."""
+    return xp.isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan)

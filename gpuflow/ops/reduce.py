@@ -58,8 +58,8 @@ def _empty_axis(where, x, axis):
             raise ValueError(explain(where, "at least one element along each reduced axis", str(list(x.shape))))
 
 
-def _extreme(name, text, pick, share):
-    """Registers a maximum or minimum; share: ties share the gradient evenly, otherwise each gets all of it."""
+def _extreme(name, text, pick):
+    """Registers a maximum or minimum. Elements that tie share the gradient evenly, as in Paddle."""
 
     def infer(x, *, axis=None, keepdim=False):
         _empty_axis(name, x, axis)
@@ -70,23 +70,18 @@ def _extreme(name, text, pick, share):
 
     def gradient(xp, g, saved, *, axis=None, keepdim=False):
         shape = saved.x.shape
-        chosen = saved.x == spread(xp, saved.out, shape, axis, keepdim)
-        g = spread(xp, g, shape, axis, keepdim)
-        if share:
-            axes = normal_axes(name, axis, len(shape))
-            g = g / xp.sum(xp.where(chosen, xp.ones_like(saved.x), 0.0), axis=axes, keepdims=True)
-        return (xp.where(chosen, g, 0.0),)
+        chosen = (saved.x == spread(xp, saved.out, shape, axis, keepdim)).astype(saved.x.dtype)
+        count = xp.sum(chosen, axis=normal_axes(name, axis, len(shape)), keepdims=True)
+        return (spread(xp, g, shape, axis, keepdim) / count * chosen,)
 
     forward.__doc__ = text
     op(name, infer=infer, saves=("x", "out"))(forward).grad(gradient)
 
 
-for _name, _pick, _word in [("max", lambda x, a, k: x.max(axis=a, keepdims=k), "largest"),
-                            ("min", lambda x, a, k: x.min(axis=a, keepdims=k), "smallest")]:
-    _extreme(_name, f"The {_word} element over `axis` (all by default). Where several are equal, each gets the gradient.",
-             _pick, share=False)
-    _extreme("a" + _name, f"The {_word} element over `axis` (all by default). Equal ones share the gradient evenly.",
-             _pick, share=True)
+for _names, _pick, _word in [(("max", "amax"), lambda x, a, k: x.max(axis=a, keepdims=k), "largest"),
+                             (("min", "amin"), lambda x, a, k: x.min(axis=a, keepdims=k), "smallest")]:
+    for _name in _names:
+        _extreme(_name, f"The {_word} element over `axis` (all by default). Equal ones share the gradient evenly.", _pick)
 
 
 def _moved_last(xp, x, axis):

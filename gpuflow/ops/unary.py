@@ -34,6 +34,10 @@ for _name, _text, _forward, _slope in [
     ("acos", "The angle in [0, pi] whose cosine is x; nan outside [-1, 1].", lambda xp, x: xp.arccos(x),
      lambda xp, x: -1 / xp.sqrt(1 - x * x)),
     ("atan", "The angle in (-pi/2, pi/2) whose tangent is x.", lambda xp, x: xp.arctan(x), lambda xp, x: 1 / (1 + x * x)),
+    ("deg2rad", "Degrees to radians: x * pi / 180.", lambda xp, x: x * (math.pi / 180),
+     lambda xp, x: xp.full(x.shape, math.pi / 180, x.dtype)),
+    ("rad2deg", "Radians to degrees: x * 180 / pi.", lambda xp, x: x * (180 / math.pi),
+     lambda xp, x: xp.full(x.shape, 180 / math.pi, x.dtype)),
     ("sinh", "The hyperbolic sine of x.", lambda xp, x: xp.sinh(x), lambda xp, x: xp.cosh(x)),
     ("cosh", "The hyperbolic cosine of x.", lambda xp, x: xp.cosh(x), lambda xp, x: xp.sinh(x)),
     ("asinh", "The inverse hyperbolic sine of x.", lambda xp, x: xp.arcsinh(x), lambda xp, x: 1 / xp.sqrt(x * x + 1)),
@@ -72,12 +76,10 @@ for _name, _text, _forward, _slope in [  # these keep integers
 
 @op("round", infer=same_as("x"), quiet=True)
 def round(xp, x, *, decimals=0):
-    """x rounded to `decimals` digits after the point, in x's dtype; halves go away from zero. The gradient is zero."""
+    """x rounded to `decimals` digits after the point, in x's dtype; halves go to the even neighbour. The gradient is zero."""
     if x.dtype.kind in "iu":
         return x.copy()
-    scale = 10.0 ** decimals
-    whole = xp.trunc(x * scale + xp.copysign(0.5, x))
-    return (whole / scale).astype(x.dtype)
+    return xp.round(x, decimals)
 
 
 @round.grad

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gpuflow import dtypes
+from gpuflow.device import CPU
 from gpuflow.ops.index import Slot
 
 
@@ -63,6 +64,10 @@ CASES: dict[str, list] = {
     **{name: [((normal(2, 3), between(-1, 1, 3)),), ((normal(2, 3), 0.05),)] for name in ("maximum", "minimum")},
     "remainder": [((between(4.1, 4.9, 5), between(1.1, 1.2, 5)),), ((between(-4.9, -4.1, 3), 1.2),)],
     "floor_divide": [((normal(2, 3), between(1, 2, 3)),), ((ints(9, 4), 2),)],
+    **{name: [((normal(2, 3), between(-1, 1, 3)),)] for name in ("fmax", "fmin", "atan2")},
+    "heaviside": [((np.array([-1.0, 2, 3]), normal(3)),), ((ints(3, 3), ints(3, 3)),)],
+    "add_n": [((normal(2, 3), normal(2, 3), normal(2, 3)),), ((normal(3),),)],
+    "isclose": [((normal(2, 3), normal(3)),), ((normal(3), 0.5), {"atol": 0.2})],
     **{name: [((normal(2, 3), normal(3)),), ((ints(3, 4), ints(3, 4)),)]
        for name in ("equal", "not_equal", "less_than", "less_equal", "greater_than", "greater_equal")},
     **{name: [((bools(2, 3), bools(3)),), ((normal(2, 3), normal(3)),)]
@@ -118,6 +123,21 @@ CASES: dict[str, list] = {
                        ((normal(2, 3), ints(3, 2, 4), normal(2, 4)), {"axis": 1, "add": True})],
     "additem": [((normal(4, 3), normal(3, 3), np.array([0, 2, 0])), {"index": Slot(0)}),
                 ((normal(4), normal(2)), {"index": slice(1, 3)})],
+    # from nothing
+    "full": [((), {"shape": (2, 3), "value": 1.5, "dtype": "float64"}), ((), {"shape": (), "value": 2, "dtype": "int32"})],
+    "empty": [((), {"shape": (2, 3), "dtype": "float64"})],
+    "arange": [((), {"start": 1, "end": 8, "step": 3, "dtype": "int64"}),
+               ((), {"start": 1.0, "end": 0.0, "step": -0.3, "dtype": "float64"})],
+    "linspace": [((), {"start": 0, "stop": 1, "num": 5, "dtype": "float64"})],
+    "eye": [((), {"rows": 2, "columns": 3, "dtype": "float64"})],
+    "uniform": [((), {"shape": (2, 3), "dtype": "float64"})],
+    "gaussian": [((), {"shape": (2, 3), "dtype": "float64"})],
+    "randint": [((), {"shape": (2, 3), "dtype": "int32", "low": -2, "high": 5})],
+    "randperm": [((), {"n": 5, "dtype": "int64"})],
+    "bernoulli": [((between(0, 1, 2, 3),),)],
+    "multinomial": [((between(0, 1, 4),), {"num_samples": 3, "replacement": False}),
+                    ((between(0, 1, 2, 4),), {"num_samples": 6, "replacement": True})],
+    "transfer": [((normal(2, 3),), {"place": CPU, "origin": CPU})],
     "nonzero": [((bools(2, 3),), {}, (), 0, (), True), ((normal(3),), {}, (), 0, (), True)],
     # search
     **{name: [((normal(2, 3),), {}), ((normal(2, 3),), {"axis": 1}), ((normal(2, 3),), {"axis": -2, "keepdim": True})]
@@ -130,11 +150,13 @@ CASES: dict[str, list] = {
     # reductions
     **{name: [((normal(2, 3, 2),), attrs) for attrs in
               ({}, {"axis": 1}, {"axis": (0, -1), "keepdim": True}, {"axis": -1, "keepdim": True})]
-       for name in ("sum", "mean", "max", "min", "amax", "amin", "prod", "var", "logsumexp", "all", "any",
+       for name in ("sum", "mean", "max", "min", "amax", "amin", "var", "logsumexp", "all", "any",
                     "count_nonzero")},
     "norm": [((normal(2, 3),), {"p": p, "axis": axis, "keepdim": keep}) for p, axis, keep in
              ((2.0, None, False), (2.0, 1, True), (1.0, 0, False), (3.0, (0, 1), False), (float("inf"), 1, False),
               (-float("inf"), None, True), (0.0, 1, False), (0.5, 0, True))],
+    "prod": [((normal(2, 3, 2),), {"axis": (0, -1), "keepdim": True}), ((normal(2, 3),), {}), ((ints(4, 3),), {}),
+             *[((np.array([[0.5, 0, 2], [0, 3, 0]]),), {"axis": axis}) for axis in (0, 1, None)]],
     "cumsum": [((normal(2, 3),), {"axis": 1}), ((normal(2, 3),), {"axis": -2}), ((ints(5, 3),), {"axis": 0}),
                ((np.array(0.5),), {"axis": 0})],
     "cumprod": [((normal(2, 3) + 1,), {"axis": 1}), ((normal(3),), {"axis": -1}), ((np.array(0.5),), {"axis": 0}),
@@ -157,7 +179,7 @@ CASES: dict[str, list] = {
     # one operand, smooth on the whole line
     **{name: [((normal(2, 3),),), ((ints(3, 2),),)]
        for name in ("sin", "cos", "sinh", "cosh", "tanh", "asinh", "atan", "expm1", "exp", "square", "erf", "sigmoid",
-                    "log_sigmoid", "silu", "mish", "softsign", "tanhshrink", "stanh", "isnan", "isinf", "isfinite")},
+                    "log_sigmoid", "silu", "mish", "softsign", "tanhshrink", "stanh", "deg2rad", "rad2deg", "isnan", "isinf", "isfinite")},
     # one operand, on part of it or with a kink at 0
     **{name: [((between(0.3, 2, 2, 3),),), ((ints(3, 2) + 1,),)]
        for name in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal")},

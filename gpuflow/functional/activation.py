@@ -1,0 +1,64 @@
+"""Activations, under the names of `nn.functional`."""
+from gpuflow.dispatch import call
+from gpuflow.errors import explain
+from gpuflow.functional.arguments import integer
+from gpuflow.functional.make import inplace, public
+from gpuflow.functional.manipulation import cast, reshape
+from gpuflow.functional.reduction import max as max_of
+from gpuflow.ops.registry import OPS, normal_axis
+
+_PUBLIC = ("celu elu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid mish relu relu6 selu sigmoid "
+           "silu softplus softshrink softsign tanh tanhshrink thresholded_relu").split()
+_INPLACE = "elu hardtanh leaky_relu relu tanh thresholded_relu".split()
+
+__all__ = [*_PUBLIC, *(f"{name}_" for name in _INPLACE), "gelu", "log_softmax", "maxout", "prelu", "softmax", "softmax_",
+           "swish"]
+
+for _name in _PUBLIC:
+    globals()[_name] = public(_name)
+for _name in _INPLACE:
+    globals()[_name + "_"] = inplace(globals()[_name])
+
+
+def swish(x, name=None):
+    """x * sigmoid(x), the same as `silu`."""
+    return call(OPS["silu"], (x,))
+
+
+def gelu(x, approximate=False, name=None):
+    """x times the normal distribution function of x; approximate True or "tanh": by tanh instead of erf."""
+    if approximate not in (True, False, "tanh", "none"):
+        raise ValueError(explain("gelu", "approximate True, False, 'tanh' or 'none'", repr(approximate)))
+    return call(OPS["gelu"], (x,), {"approximate": approximate in (True, "tanh")})
+
+
+def softmax(x, axis=-1, dtype=None, name=None):
+    """exp(x) / sum(exp(x)) along `axis`. dtype: x is converted to it first."""
+    return call(OPS["softmax"], (x if dtype is None else cast(x, dtype),), {"axis": integer("softmax", axis)})
+
+
+def log_softmax(x, axis=-1, dtype=None, name=None):
+    """log(softmax(x)) along `axis`, exact also where softmax underflows. dtype: x is converted to it first."""
+    return call(OPS["log_softmax"], (x if dtype is None else cast(x, dtype),), {"axis": integer("log_softmax", axis)})
+
+
+def softmax_(x, axis=-1, dtype=None, name=None):
+    """`softmax` written into x, which is returned."""
+    return x.copy_(softmax(x, axis, dtype))
+
+
+def prelu(x, weight, data_format="NCHW", name=None):
+    """x where x > 0, else weight * x. weight: [1], or [channels] with the channels where data_format says."""
+    if data_format not in ("NC", "NCL", "NCHW", "NCDHW", "NLC", "NHWC", "NDHWC"):
+        raise ValueError(explain("prelu", "data_format 'NCHW', 'NHWC' or their kin", repr(data_format)))
+    return call(OPS["prelu"], (x, weight), {"channel_axis": 1 if data_format.startswith("NC") else x.ndim - 1})
+
+
+def maxout(x, groups, axis=1, name=None):
+    """The largest of each `groups` neighbouring channels (axis 1 or -1/3): channels / groups are left."""
+    axis = normal_axis("maxout", axis, x.ndim)
+    sizes = list(x.shape)
+    if sizes[axis] % groups:
+        raise ValueError(explain("maxout", f"groups that divide the {sizes[axis]} channels", str(groups)))
+    parts = reshape(x, (*sizes[:axis], sizes[axis] // groups, groups, *sizes[axis + 1:]))
+    return max_of(parts, axis + 1)

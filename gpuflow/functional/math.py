@@ -1,0 +1,82 @@
+"""Elementwise functions: arithmetic, comparison, logic, and the functions of one tensor."""
+from gpuflow.dispatch import call
+from gpuflow.dtypes import get_default_dtype
+from gpuflow.errors import explain
+from gpuflow.functional.make import public
+from gpuflow.functional.reduction import all as all_of
+from gpuflow.ops.registry import OPS
+from gpuflow.tensor import Tensor, to_tensor
+
+_PUBLIC = (
+    "abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil cos cosh "
+    "deg2rad divide equal erf exp expm1 floor floor_divide fmax fmin frac greater_equal greater_than heaviside isfinite "
+    "isinf isnan less_equal less_than log log10 log1p log2 logical_and logical_not logical_or logical_xor logit "
+    "maximum minimum multiply nan_to_num neg not_equal pow rad2deg reciprocal remainder round rsqrt sigmoid sign sin sinh "
+    "sqrt square stanh subtract tan tanh trunc").split()
+_ALIASES = {"floor_mod": "remainder", "mod": "remainder", "negative": "neg", "less": "less_than", "greater": "greater_than"}
+
+__all__ = [*_PUBLIC, *_ALIASES, "add_n", "allclose", "clip", "equal_all", "increment", "isclose", "lerp", "scale"]
+
+for _name in _PUBLIC:
+    globals()[_name] = public(_name)
+for _name, _op in _ALIASES.items():
+    globals()[_name] = globals()[_op]
+
+
+def clip(x, min=None, max=None, name=None):
+    """x limited to [min, max]: Python numbers, tensors that broadcast to x, or None for no limit.
+
+    At a limit itself the gradient passes to x.
+    """
+    for limit, op in ((min, "maximum"), (max, "minimum")):
+        if isinstance(limit, Tensor):
+            x = call(OPS[op], (limit.astype(x.dtype), x))
+    if not x.dtype.is_differentiable and (isinstance(min, float) or isinstance(max, float)):
+        x = x.astype(get_default_dtype())
+    numbers = {"min": None if isinstance(min, Tensor) else min, "max": None if isinstance(max, Tensor) else max}
+    return call(OPS["clip"], (x,), numbers)
+
+
+def lerp(x, y, weight, name=None):
+    """x + weight * (y - x), elementwise with broadcasting. weight: a Python number or a tensor."""
+    return x + weight * (y - x)
+
+
+def scale(x, scale=1.0, bias=0.0, bias_after_scale=True, act=None, name=None):
+    """scale * x + bias, or scale * (x + bias). scale: a Python number or a one-element tensor; act: None."""
+    if act is not None:
+        raise ValueError(explain("scale", "act=None", repr(act), "apply the activation to the result"))
+    if isinstance(scale, Tensor):
+        return x * scale + bias if bias_after_scale else (x + bias) * scale
+    return call(OPS["scale"], (x,), {"scale": scale, "bias": bias, "bias_after_scale": bias_after_scale})
+
+
+def increment(x, value=1.0, name=None):
+    """x + value written into x, which is returned. x: a tensor with one element."""
+    if x.size != 1:
+        raise ValueError(explain("increment", "a tensor with one element", str(x.shape)))
+    return x.add_(value)
+
+
+def add_n(inputs, name=None):
+    """The sum of the tensors in the list `inputs`, all of one shape and dtype; a copy of a single tensor."""
+    if isinstance(inputs, Tensor):
+        return call(OPS["assign"], (inputs,))
+    return call(OPS["add_n"], tuple(inputs))
+
+
+def isclose(x, y, rtol=1e-5, atol=1e-8, equal_nan=False, name=None):
+    """True where |x - y| <= atol + rtol * |y|; equal infinities are close, nans where equal_nan."""
+    return call(OPS["isclose"], (x, y), {"rtol": float(rtol), "atol": float(atol), "equal_nan": bool(equal_nan)})
+
+
+def allclose(x, y, rtol=1e-5, atol=1e-8, equal_nan=False, name=None):
+    """True (a 0-d bool tensor) where `isclose` holds everywhere."""
+    return all_of(isclose(x, y, rtol, atol, equal_nan))
+
+
+def equal_all(x, y, name=None):
+    """True (a 0-d bool tensor) where x and y have one shape and equal elements."""
+    if x.shape != y.shape:
+        return to_tensor(False, place=x.place)
+    return all_of(call(OPS["equal"], (x, y)))

@@ -26,7 +26,8 @@ class Home:
     kept: room for a copy of a parameter that must not move although its gradient counts in a norm.
     """
 
-    __slots__ = ("begin", "end", "kept", "master", "param", "said", "seen", "slot", "state", "steps", "strategy", "view")
+    __slots__ = ("begin", "end", "kept", "master", "param", "said", "seen", "slot", "state", "steps", "strategy",
+                 "view")
 
     def __init__(self, param: Tensor, begin: int, strategy: Strategy):
         self.param, self.begin, self.end = param, begin, begin + param._array.size

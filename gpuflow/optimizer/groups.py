@@ -50,8 +50,8 @@ class Groups:
         names: dict[str, Tensor] = {}
         for p in params:
             self._check(p)
-            other = self._names.get(p.name) or names.setdefault(p.name, p)
-            if other is not p and id(p) not in self.group_of:
+            other = self._names[p.name] if p.name in self._names else names.setdefault(p.name, p)
+            if other is not p:
                 raise ValueError(explain(self.owner, "parameters with names of their own",
                                          f"two parameters named {p.name!r}, shapes {other.shape} and {p.shape}",
                                          "ParamAttr(name=...), or build the models under one namespace"))
@@ -67,8 +67,9 @@ class Groups:
 
     def drop_last(self) -> None:
         """Takes the group that was added last away again."""
-        for p in self.groups.pop()["params"]:
-            self.params.remove(p)
+        gone = self.groups.pop()["params"]
+        del self.params[len(self.params) - len(gone):]
+        for p in gone:
             del self.group_of[id(p)], self._names[p.name]
 
     def _listed(self, given, what: str) -> list:

@@ -36,11 +36,11 @@ class Node:
 
     __slots__ = ("__weakref__", "attrs", "edges", "guards", "hooks", "id", "op", "out_specs", "saved", "xp")
 
-    def __init__(self, op, xp, attrs, edges):
+    def __init__(self, op, xp, attrs, edges, saved=None, guards=(), out_specs=None):
         self.op, self.xp, self.attrs, self.edges = op, xp, attrs, edges
+        self.saved, self.guards, self.out_specs = saved, guards, out_specs
         self.id = _next_id()
-        self.saved = self.out_specs = self.hooks = None
-        self.guards = ()
+        self.hooks = None
 
     def gradients(self, g, create_graph):
         """The gradients of the inputs (one per edge) for the gradient g of the output, shaped like the inputs."""
@@ -81,10 +81,10 @@ class Eager(threading.local):
     dynamic = True
 
     def run(self, op, inputs, attrs):
-        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+        arrays, wanted = _arrays(inputs)
         if op.promotes is not None and _mixed(arrays[op.promotes]):
             inputs = dispatch.promoted(op, inputs)
-            arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+            arrays, wanted = _arrays(inputs)
         xp = np if device._cupy is None else _module(op, arrays)
         try:
             if op.quiet and xp is np:
@@ -95,11 +95,8 @@ class Eager(threading.local):
         except Exception as error:
             raise _explained(op, inputs, attrs, error) from error
         node = None
-        if self.recording and op.grad_function is not None:
-            for x in inputs:
-                if isinstance(x, Tensor) and not x.stop_gradient:
-                    node = _record(op, xp, inputs, arrays, attrs, out)
-                    break
+        if wanted and op.grad_function is not None and self.recording:
+            node = _record(op, xp, inputs, arrays, attrs, out)
         if type(out) is not tuple:
             return _wrap(xp, out, node, 0, op, inputs)
         return tuple([_wrap(xp, a, None if i in op.no_grad_outputs else node, i, op, inputs)
@@ -112,6 +109,19 @@ class Eager(threading.local):
         out = self.run(op, inputs, attrs)
         write_inplace(op, target, out, recorded)
         return target
+
+
+def _arrays(inputs):
+    """The arrays of the tensors among `inputs` (numbers and None stay), and whether one of them wants a gradient."""
+    arrays, wanted = [], False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            arrays.append(x._array)
+            if not x.stop_gradient:
+                wanted = True
+        else:
+            arrays.append(x)
+    return arrays, wanted
 
 
 def _check_inplace(op, target):
@@ -167,16 +177,16 @@ def _mixed(arrays):
     kind = None
     for a in arrays:
         t = type(a)
-        if t is float:
-            if kind is None or kind.kind != "f":
-                return True
-        elif t is int:
-            if kind is None or kind.kind == "b":
-                return True
-        elif t is np.ndarray or hasattr(a, "dtype"):
+        if t is np.ndarray or hasattr(a, "dtype"):
             if kind is None:
                 kind = a.dtype
             elif a.dtype is not kind and a.dtype != kind:
+                return True
+        elif t is float:
+            if kind is None or kind.kind != "f":
+                return True
+        elif t is int:
+            if kind is None or kind.kind not in "fiu":
                 return True
         elif a is not None:
             return True
@@ -206,43 +216,48 @@ def _record(op, xp, inputs, arrays, attrs, out):
     edges = []
     for x in inputs:
         if isinstance(x, Tensor) and not x.stop_gradient:
-            a = x._array
-            edges.append((x if x._node is None else x._node, x._index, a.shape, a.dtype))
+            a, source = x._array, x._node
+            edges.append((x, 0, a.shape, a.dtype) if source is None else (source, x._index, a.shape, a.dtype))
         else:
             edges.append(None)
-    node = Node(op, xp, attrs, edges)
     saved = op.saved_type()
     saved.needs = [e is not None for e in edges]
     guards = []
-    for field, kind, where in op.save_plan:
-        if kind == "output":
+    for field, kind, where, for_input in op.save_plan:
+        if kind == "array":
+            if for_input is not None and edges[for_input] is None:
+                setattr(saved, field, None)  # the one gradient that reads it is not wanted
+                continue
+            if where < 0:
+                first = len(op.inputs)
+                setattr(saved, field, arrays[first:])
+                guards += [_guard(f"input {i}", x) for i, x in enumerate(inputs[first:], first) if isinstance(x, Tensor)]
+                continue
+            setattr(saved, field, arrays[where])
+            x = inputs[where]
+            if isinstance(x, Tensor):
+                guards.append(_guard(field, x))
+        elif kind == "output":
             setattr(saved, field, out[where] if type(out) is tuple else out)
         elif where < 0:
-            first = len(op.inputs)
-            setattr(saved, field, [_aspect(kind, a) for a in arrays[first:]])
-            if kind == "array":
-                guards += [(f"input {i}", x._counted(), x._counted()[0]) for i, x in enumerate(inputs[first:], first)
-                           if isinstance(x, Tensor)]
+            setattr(saved, field, [_aspect(kind, a) for a in arrays[len(op.inputs):]])
         else:
             setattr(saved, field, _aspect(kind, arrays[where]))
-            x = inputs[where]
-            if kind == "array" and isinstance(x, Tensor):
-                counter = x._version
-                if counter is None:
-                    counter = x._version = [0]
-                guards.append((field, counter, counter[0]))
     if op.views:
-        counter = inputs[0]._counted()
-        guards.append((op.inputs[0], counter, counter[0]))
-    node.saved, node.guards = saved, guards
-    if type(out) is tuple:
-        node.out_specs = [(a.shape, a.dtype) for a in out]
-    return node
+        guards.append(_guard(op.inputs[0], inputs[0]))
+    out_specs = [(a.shape, a.dtype) for a in out] if type(out) is tuple else None
+    return Node(op, xp, attrs, edges, saved, guards, out_specs)
+
+
+def _guard(field, tensor):
+    """What tells later whether the tensor was changed in place: (its name, its version count, the count now)."""
+    counter = tensor._version
+    if counter is None:
+        counter = tensor._version = [0]
+    return field, counter, counter[0]
 
 
 def _aspect(kind, array):
-    if kind == "array":
-        return array
     if kind == "shape":
         return np.shape(array)
     return array.dtype if hasattr(array, "dtype") else np.dtype(type(array))

@@ -235,7 +235,7 @@ def gradients(node, g):
     xp = namespace(node.xp)
     saved = node.op.saved_type()
     saved.needs, saved.into = node.saved.needs, [None] * len(node.edges)
-    for field, kind, where in node.op.save_plan:
+    for field, kind, where, _ in node.op.save_plan:
         value = getattr(node.saved, field)
         if kind == "array":
             first = len(node.op.inputs)

@@ -54,7 +54,7 @@ def subtract_grad(xp, g, saved):
     return g, (-g if saved.needs[1] else None)
 
 
-@op("multiply", infer=broadcast("multiply"), saves=("x", "y"), promotes=("x", "y"))
+@op("multiply", infer=broadcast("multiply"), saves=("x", "y"), saved_for={"x": "y", "y": "x"}, promotes=("x", "y"))
 def multiply(xp, x, y):
     """x * y, elementwise with broadcasting."""
     return xp.multiply(x, y)
@@ -69,7 +69,7 @@ def _quotient_spec(x, y):
     return floating()(broadcast("divide")(x, y))
 
 
-@op("divide", infer=_quotient_spec, saves=("x", "y"), promotes=("x", "y"), quiet=True)
+@op("divide", infer=_quotient_spec, saves=("x", "y"), saved_for={"x": "y"}, promotes=("x", "y"), quiet=True)
 def divide(xp, x, y):
     """x / y, elementwise with broadcasting; of integers the default float. Division by zero gives inf or nan."""
     out = xp.true_divide(x, y)

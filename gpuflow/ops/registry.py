@@ -47,7 +47,7 @@ REQUIRED = object()  # the default of an attribute that has none
 class OpDef:
     """One registered op. Made by `@op`; `name`, `inputs` and `attrs` are read from the forward's signature."""
 
-    def __init__(self, name, forward, infer, *, saves, outputs, promotes, quiet, views, writes,
+    def __init__(self, name, forward, infer, *, saves, saved_for, outputs, promotes, quiet, views, writes,
                  no_grad_outputs, as_float):
         self.name, self.infer = name, infer
         self.forward = _in_wide_float(forward) if as_float else forward
@@ -67,7 +67,8 @@ class OpDef:
         self.writes = frozenset(self.inputs.index(w) for w in writes)
         self.no_grad_outputs = frozenset(no_grad_outputs)
         self.saves = saves
-        self.save_plan = tuple(self._where(field) for field in saves)
+        self.save_plan = tuple((*self._where(field), self.inputs.index(saved_for[field]) if field in saved_for else None)
+                               for field in saves)
         self.saved_type = type(f"Saved_{name}", (Saved,), {"__slots__": saves})
         self.grad_function = None
         self.__doc__ = forward.__doc__
@@ -135,12 +136,13 @@ def _in_wide_float(forward):
 OPS: dict[str, OpDef] = {}
 
 
-def op(name, *, infer, saves=(), outputs=("out",), promotes=(), quiet=False, views=False, writes=(),
-       no_grad_outputs=(), as_float=False):
+def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), quiet=False, views=False,
+       writes=(), no_grad_outputs=(), as_float=False):
     """Decorator that registers a forward function as the op `name`.
 
     infer: the shape rule.
     saves: inputs and outputs that the gradient reads; "x_shape" and "x_dtype" keep no array alive.
+    saved_for: {"x": "y"} where x is read by y's gradient alone: it is kept (else None) only when y needs a gradient.
     outputs: names of the results.
     promotes: neighbouring inputs that are brought to one dtype first (dtypes.promote) and may be Python numbers.
     quiet: NumPy must not warn when this op overflows or divides by zero; a result of inf or nan is the answer.
@@ -154,8 +156,8 @@ def op(name, *, infer, saves=(), outputs=("out",), promotes=(), quiet=False, vie
     def register(forward):
         if name in OPS:
             raise ValueError(explain("@op", "a name that is not taken", repr(name)))
-        OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), outputs=tuple(outputs), promotes=tuple(promotes),
-                          quiet=quiet, views=views, writes=tuple(writes), no_grad_outputs=no_grad_outputs,
+        OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), saved_for=saved_for or {},
+                          outputs=tuple(outputs), promotes=tuple(promotes), quiet=quiet, views=views, writes=tuple(writes), no_grad_outputs=no_grad_outputs,
                           as_float=as_float)
         return OPS[name]
 

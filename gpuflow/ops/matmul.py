@@ -39,7 +39,8 @@ def _matmul_spec(x, y, *, transpose_x=False, transpose_y=False):
     return Spec((*batch, *((a[-2],) if len(a) > 1 else ()), *((b[-1],) if len(b) > 1 else ())), x.dtype)
 
 
-@op("matmul", infer=_matmul_spec, saves=("x", "y"), writes=("x", "y"))
+@op("matmul", infer=_matmul_spec, saves=("x", "y", "x_shape", "y_shape"), saved_for={"x": "y", "y": "x"},
+    writes=("x", "y"))
 def matmul(xp, x, y, *, transpose_x=False, transpose_y=False):
     """The matrix product of the last two axes; axes before them broadcast. 1-d operands are vectors.
 
@@ -54,24 +55,22 @@ def matmul(xp, x, y, *, transpose_x=False, transpose_y=False):
 
 @matmul.grad
 def matmul_grad(xp, g, saved, *, transpose_x=False, transpose_y=False):
-    x, y = saved.x, saved.y
+    x_rank, y_rank = len(saved.x_shape), len(saved.y_shape)
     into = saved.into or (None, None)
-    a, b = x, y  # vectors become matrices with one row or column, so that one formula serves
-    if x.ndim == 1 or y.ndim == 1:
-        a = x.reshape((1, -1)) if x.ndim == 1 else x
-        b = y.reshape((-1, 1)) if y.ndim == 1 else y
-        batch = g.shape[:g.ndim - (x.ndim > 1) - (y.ndim > 1)]
-        g = g.reshape((*batch, g.shape[len(batch)] if x.ndim > 1 else 1, g.shape[-1] if y.ndim > 1 else 1))
-    tx, ty = transpose_x and x.ndim > 1, transpose_y and y.ndim > 1
+    if x_rank == 1 or y_rank == 1:  # vectors become matrices with one row or column, so that one formula serves
+        batch = g.shape[:g.ndim - (x_rank > 1) - (y_rank > 1)]
+        g = g.reshape((*batch, g.shape[len(batch)] if x_rank > 1 else 1, g.shape[-1] if y_rank > 1 else 1))
     to_x = to_y = None
     if saved.needs[0]:
-        left, right = (_t(b) if ty else b, _t(g)) if tx else (g, b if ty else _t(b))
-        to_x = _joined(xp, left, right, a, into[0])
-        to_x = to_x.reshape(x.shape) if x.ndim == 1 else to_x
+        b = saved.y.reshape((1, -1)) if y_rank == 1 else saved.y if transpose_y else _t(saved.y)
+        pair = (_t(b), _t(g)) if transpose_x and x_rank > 1 else (g, b)
+        to_x = _joined(xp, *pair, max(x_rank, 2), into[0])
+        to_x = to_x.reshape(saved.x_shape) if x_rank == 1 else to_x
     if saved.needs[1]:
-        left, right = (_t(g), _t(a) if tx else a) if ty else (a if tx else _t(a), g)
-        to_y = _joined(xp, left, right, b, into[1])
-        to_y = to_y.reshape(y.shape) if y.ndim == 1 else to_y
+        a = saved.x.reshape((-1, 1)) if x_rank == 1 else saved.x if transpose_x else _t(saved.x)
+        pair = (_t(g), _t(a)) if transpose_y and y_rank > 1 else (a, g)
+        to_y = _joined(xp, *pair, max(y_rank, 2), into[1])
+        to_y = to_y.reshape(saved.y_shape) if y_rank == 1 else to_y
     return to_x, to_y
 
 
@@ -79,12 +78,12 @@ def _t(x):
     return x.swapaxes(-1, -2)
 
 
-def _joined(xp, a, b, like, out):
-    """a @ b as the gradient of the matrix `like`: a batch that broadcasting added is summed inside one product."""
-    if like.ndim == 2 and a.ndim > 2 and a.shape[:-2] == b.shape[:-2]:
+def _joined(xp, a, b, rank, out):
+    """a @ b as the gradient of an operand of `rank` axes: a batch that broadcasting added is summed in one product."""
+    if rank == 2 and a.ndim > 2 and a.shape[:-2] == b.shape[:-2]:
         a = _t(_t(a).reshape((-1, a.shape[-2])))
         b = b.reshape((-1, b.shape[-1]))
-    return product(xp, a, b, out if a.ndim == 2 and b.ndim == 2 and like.ndim == 2 else None)
+    return product(xp, a, b, out if a.ndim == b.ndim == rank == 2 else None)
 
 
 def _linear_spec(x, weight, bias=None):
@@ -102,7 +101,8 @@ def _linear_spec(x, weight, bias=None):
     return Spec((*x.shape[:-1], weight.shape[1]), x.dtype)
 
 
-@op("linear", infer=_linear_spec, saves=("x", "weight", "bias_shape"), writes=("weight", "bias"))
+@op("linear", infer=_linear_spec, saves=("x", "weight", "bias_shape"), saved_for={"x": "weight", "weight": "x"},
+    writes=("weight", "bias"))
 def linear(xp, x, weight, bias=None):
     """x @ weight + bias. x: [..., in]; weight: [in, out]; bias: [out] or None; result [..., out]."""
     if x.dtype != weight.dtype:

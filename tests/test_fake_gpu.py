@@ -14,8 +14,9 @@ from tests import fake_cupy
 from tests.kernels.host import device as device_of_kernels
 from tests.ops.test_gradients import EACH
 
-# draws differ between devices, and nobody promised what empty holds
-UNLIKE = {"uniform", "gaussian", "randint", "randperm", "bernoulli", "multinomial", "keep_mask", "uniform_like", "empty"}
+# draws differ between devices, and empty promises nothing
+UNLIKE = {"uniform", "gaussian", "randint", "randperm", "bernoulli", "multinomial", "keep_mask", "uniform_like",
+          "empty"}
 
 
 @pytest.fixture

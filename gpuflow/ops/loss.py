@@ -44,6 +44,12 @@ def _like_input(rows, shape, axis):
     return rows if len(shape) == 2 and axis == 1 else rows.reshape((*rest, shape[axis])).transpose(order)
 
 
+def _expect_fitting(rows, label, weight):
+    """A short look before the numbers; the shape rule finds the words."""
+    if label.size != len(rows) or label.dtype.kind not in "iu" or (weight is not None and weight.size != rows.shape[1]):
+        raise ValueError("shapes or dtypes do not fit")
+
+
 def _classes(xp, name, label, count, ignore_index):
     """(class per row with 0 where ignored, True per row that counts). A class out of range: ValueError, on the CPU."""
     flat = label.reshape(-1).astype(xp.int64, copy=False)
@@ -96,8 +102,7 @@ def cross_entropy(xp, x, label, weight=None, *, axis=-1, ignore_index=-100, redu
     rows = _by_rows(xp, x, axis)
     if rows.dtype.itemsize == 2:
         rows = rows.astype(xp.float32)
-    if label.size * rows.shape[1] != x.size:
-        raise ValueError("shapes differ")
+    _expect_fitting(rows, label, weight)
     safe, valid = _classes(xp, "cross_entropy", label, rows.shape[1], ignore_index)
     shifted = rows - rows.max(axis=1, keepdims=True)
     picked = shifted[xp.arange(len(safe)), safe]
@@ -185,8 +190,7 @@ def nll_loss(xp, x, label, weight=None, *, ignore_index=-100, reduction="mean"):
     label: integers shaped like x without axis 1; weight: [C], receives no gradient.
     """
     rows = _by_rows(xp, x, 1)
-    if label.size * rows.shape[1] != x.size:
-        raise ValueError("shapes differ")
+    _expect_fitting(rows, label, weight)
     if rows.dtype.itemsize == 2:
         rows = rows.astype(xp.float32)
     safe, valid = _classes(xp, "nll_loss", label, rows.shape[1], ignore_index)

@@ -5,6 +5,8 @@ arena is rebuilt (`carry`) when parameters join or change dtype or device; what 
 """
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gpuflow import device, dtypes
@@ -23,16 +25,18 @@ class Home:
     view, slot: its range of the parameter and of the gradient buffer, shaped like it. state: {name: range}.
     master: the float32 truth of a two-byte parameter, or None; seen: the parameter's version when it last agreed.
     steps: updates so far. strategy: its row of the strategy table; said: what the parameter said when it was resolved.
-    kept: room for a copy of a parameter that must not move although its gradient counts in a norm.
     """
 
-    __slots__ = ("begin", "end", "kept", "master", "param", "said", "seen", "slot", "state", "steps", "strategy",
+    __slots__ = ("_kept", "begin", "end", "master", "param", "said", "seen", "slot", "state", "steps", "strategy",
                  "view")
+    view: Any
+    slot: Any
+    state: dict
 
     def __init__(self, param: Tensor, begin: int, strategy: Strategy):
         self.param, self.begin, self.end = param, begin, begin + param._array.size
         self.strategy, self.said = strategy, None
-        self.steps, self.seen, self.master, self.kept = 0, None, None, None
+        self.steps, self.seen, self.master, self._kept = 0, None, None, None
 
     def adopt(self) -> None:
         """Takes in a parameter whose array lives elsewhere: copies its values and makes it hold this range."""
@@ -43,6 +47,19 @@ class Home:
         p._grad_slot = self.slot
         if self.master is not None:
             self.trust_parameter()
+
+    def keep(self) -> None:
+        """Notes the parameter's values, for one that must not move although its gradient counts in a norm."""
+        truth = self.view if self.master is None else self.master
+        if self._kept is None:
+            self._kept = truth.copy(), self.view.copy()
+        self._kept[0][...], self._kept[1][...] = truth, self.view
+
+    def restore(self) -> None:
+        """Puts the noted values back."""
+        if self.master is not None:
+            self.master[...] = self._kept[0]
+        self.view[...] = self._kept[1]
 
     def trust_parameter(self) -> None:
         """Brings master up to a parameter that somebody wrote to; where it only is the rounded master, master stays."""

@@ -5,6 +5,7 @@ The order is fixed: unscale, clip, regularise (g += l2 p + l1 sign(p)), rule wit
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 from gpuflow import device
 from gpuflow.errors import explain
@@ -47,12 +48,12 @@ class Optimizer:
             def numbers(self, step): return {...}
     """
 
-    rule = None                 # an UpdateRule of gpuflow_kernels; may be chosen in __init__
+    rule: Any = None            # an UpdateRule of gpuflow_kernels; may be chosen in __init__
     accumulators: dict = {}     # state of the rule -> its name in state_dict; by default the state's own name
     powers: dict = {}           # name in state_dict -> option b whose power b ** (steps + 1) Paddle keeps there
     decoupled = False           # True: a numeric weight_decay is the rule's `decay`, not an L2 penalty
     _decay_key = "weight_decay"
-    _decay_filter = None        # the argument that excludes parameters from decay, for explain()
+    _decay_filter: str | None = None   # the argument that excludes parameters from decay, for explain()
     _lazy = False
 
     def __init__(self, learning_rate=0.001, parameters=None, weight_decay=None, grad_clip=None, name=None, *,
@@ -66,12 +67,12 @@ class Optimizer:
         if grad_clip is not None:
             strategies.clip_kind(f"{self._owner}(grad_clip=...)", grad_clip)
         self._multi_precision = bool(multi_precision)
-        self.on_nonfinite = choice(self._owner, "on_nonfinite", on_nonfinite, ON_NONFINITE)
+        self._on_nonfinite = choice(self._owner, "on_nonfinite", on_nonfinite, ON_NONFINITE)
         self._options = self._checked(**(options or {}))
         self._measure = False
         self._groups = Groups(self._owner, parameters, (self._decay_key, *self._options, *self._group_keys()))
-        self._arena: Arena | None = None
-        self._launch: Launch | None = None
+        self._arena: Any = None          # an Arena, and its Launch, from the first step on
+        self._launch: Any = None
         self._outside: list[Tensor] = []
         self._still: list[Home] = []     # rate factor 0, yet part of a shared norm
         self._check_settings()           # what means nothing is refused now, not at the first step
@@ -173,24 +174,24 @@ class Optimizer:
         if not any(pattern):
             return
         for home in self._still:
-            home.kept[...] = home.view
+            home.keep()
         launch.run(self.get_lr(), pattern, sparse, self._before_run)
         for home in self._still:
-            home.view[...] = home.kept
+            home.restore()
         for home, active in zip(self._arena.homes, pattern):
             if active and home.param._version is not None:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
                 home.seen = home.param._version[0]
-        if self.on_nonfinite == "raise":
-            names = launch.nonfinite_names()
-            if launch.settle():
-                raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients", f"inf or NaN in {names}",
-                                                 "a lower rate, a clip, or on_nonfinite='skip'"))
+        if self._on_nonfinite == "raise" and launch.settle():
+            raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients",
+                                             f"inf or NaN in {launch.nonfinite_names()}",
+                                             "a lower rate, a clip, or on_nonfinite='skip'"))
 
     def _look(self, only) -> tuple[list[int], list]:
         """What each row does in this step, and the sparse gradients."""
         self._bring_in()
-        pattern, sparse = [], []
+        pattern: list[int] = []
+        sparse: list[tuple] = []
         for home in self._arena.homes:
             p = home.param
             g = p._grad
@@ -222,8 +223,8 @@ class Optimizer:
         if changed:
             self._write_strategies()
         if self._launch is None:
-            self._launch = Launch(self.rule, self._arena, self.numbers,
-                                  "propagate" if self.on_nonfinite == "propagate" else "skip", self._measure)
+            self._launch = Launch(self.rule, self._arena, self.numbers, skip=self._on_nonfinite != "propagate",
+                                  measure=self._measure)
 
     def _take_in(self, home, g, row: int, sparse: list) -> int:
         """Brings a gradient that autograd did not write into its range there, or enters it as a sparse one."""
@@ -241,12 +242,16 @@ class Optimizer:
         home.slot[...] = device.move(g._array, self._arena.place)
         return DENSE
 
-    def _rebuild(self) -> None:
-        """A new arena for all parameters that are, or ever were, trained here; what was learned comes along."""
+    def _rebuild(self, also=()) -> None:
+        """A new arena for all parameters that are, or ever were, trained here; what was learned comes along.
+
+        also: parameters that get a place although they are frozen.
+        """
         old = self._arena
         if self._launch is not None:
             self._launch.write_steps()
-        inside = [p for p in self._groups.params if not p.stop_gradient or (old is not None and id(p) in old.of)]
+        chosen = {id(p) for p in also} | set(() if old is None else old.of)
+        inside = [p for p in self._groups.params if not p.stop_gradient or id(p) in chosen]
         self._arena = Arena(self._owner, [(p, self._strategy(p)) for p in inside], self._states(),
                             self._multi_precision, self._first_states, carry=old)
         for home in self._arena.homes:
@@ -265,8 +270,6 @@ class Optimizer:
 
     def _write_strategies(self) -> None:
         self._still = [home for home in self._arena.homes if home.strategy.rate == 0 and not home.strategy.fixed]
-        for home in self._still:
-            home.kept = home.view.copy()
         if self._launch is not None:
             self._launch.write_columns()
 
@@ -314,6 +317,11 @@ class Optimizer:
     # ---- parameters and strategies ---------------------------------------------------------------------------------
 
     @property
+    def on_nonfinite(self) -> str:
+        """What an inf or NaN gradient does, as the optimizer was built."""
+        return self._on_nonfinite
+
+    @property
     def param_groups(self) -> list:
         """The groups as read-only dicts; a plain list of parameters is one group."""
         return list(self._groups.groups)
@@ -333,6 +341,11 @@ class Optimizer:
     def _check_settings(self) -> None:
         """Raises for settings that mean nothing, of any parameter, frozen or not."""
         strategies.check_norm_groups(self._owner, [(p, self._strategy(p)) for p in self._groups.params])
+
+    def __reduce__(self):
+        """TypeError: a copy would update buffers that its parameters do not look into."""
+        raise TypeError(explain(f"copying or pickling {self._owner}", "an optimizer built over the copied parameters",
+                                "the optimizer itself", "a new one, and new.set_state_dict(old.state_dict())"))
 
     def explain(self) -> strategies.StrategyTable:
         """The strategy table: a list with one dict per trained parameter, in order; `print` shows it as a table.

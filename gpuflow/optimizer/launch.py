@@ -5,6 +5,8 @@ host in float64. A parameter without gradient keeps its count, so sets part wher
 """
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gpuflow import device
@@ -26,17 +28,18 @@ class NumberSet:
 class Launch:
     """The kernels over one arena.
 
-    rule: an UpdateRule. numbers: called as numbers(step, **options) with step = 1, 2, ... on_nonfinite: "propagate" or
-    "skip". measure: take the norm of the gradients even where no clip needs it.
+    rule: an UpdateRule. numbers: called as numbers(step, **options) with step = 1, 2, ... skip: leave everything as
+    it is in a step with an inf or NaN gradient. measure: take the norm of the gradients even where no clip needs it.
     """
 
-    def __init__(self, rule, arena, numbers, on_nonfinite: str, measure: bool):
+    def __init__(self, rule, arena, numbers, skip: bool, measure: bool):
         self.rule, self.arena, self.numbers = rule, arena, numbers
-        self.on_nonfinite, self.measure = on_nonfinite, measure
+        self.skip, self.measure = skip, measure
         self.pattern: list[int] = []        # per row: INACTIVE, DENSE or SPARSE, as in the last step
         self.sets: list[NumberSet] = []
         self.set_of: list[int] = []
-        self.fused = None
+        self.fused: Any = None
+        self.room = 0                       # number sets that the fused step has room for
         self._unsettled = False             # a step whose skip flag nobody has read yet
         self.shared_norms = 0
 
@@ -54,14 +57,11 @@ class Launch:
             if one.live:
                 one.steps += 1
                 one.numbers = self.numbers(one.steps, **one.options)
-        if self.fused.host.sets == 1:
-            numbers = self.sets[0].numbers
-        else:
-            numbers = [one.numbers for one in self.sets]
-            numbers += numbers[:1] * (self.fused.host.sets - len(numbers))
+        numbers = [one.numbers for one in self.sets]
+        numbers += numbers[:1] * (self.room - len(numbers))
         before(self)
-        self.fused.run(rate, numbers, sparse=sparse)
-        self._unsettled = self.on_nonfinite == "skip"
+        self.fused.run(rate, numbers[0] if self.room == 1 else numbers, sparse=sparse)
+        self._unsettled = self.skip
 
     def settle(self) -> bool:
         """Takes back the step counts of a step that was skipped; True when it was. Waits for the device if need be."""
@@ -90,18 +90,19 @@ class Launch:
         for one in self.sets:
             if not one.live:
                 one.numbers = self.numbers(max(one.steps, 1), **one.options)
-        if self.fused is None or self.fused.host.sets < len(self.sets):
-            self._build(len(self.sets) if self.fused is None else 2 * len(self.sets))
+        if self.fused is None or self.room < len(self.sets):
+            self.room = len(self.sets) if self.room == 0 else max(self.room, 2 * len(self.sets))
+            self._build()
         self.fused.set_columns(set=np.array(self.set_of, np.int64))
         self.fused.set_active(np.array(pattern, np.int32))
         self.pattern = list(pattern)
 
-    def _build(self, sets: int) -> None:
+    def _build(self) -> None:
         buckets = [Bucket(flat.param, flat.grad, {name: flat.state[name] for name in self.rule.state},
                           [home.begin for home in flat.homes], [home.end for home in flat.homes], master=flat.master)
                    for flat in self.arena.flats]
-        self.fused = FusedStep(self.rule, buckets, sets=sets, groups=max(len(self._norm_groups()), 1),
-                               on_nonfinite=self.on_nonfinite, measure=self.measure)
+        self.fused = FusedStep(self.rule, buckets, sets=self.room, groups=max(len(self._norm_groups()), 1),
+                               on_nonfinite="skip" if self.skip else "propagate", measure=self.measure)
         self._fill_columns()
 
     def _norm_groups(self) -> dict:
@@ -134,13 +135,17 @@ class Launch:
 
     def norm(self):
         """2-norm of the last step's gradients on the device: those of the shared norms, or all where there are none."""
-        total = self.fused.sums.group
-        total = total[:self.shared_norms] if self.shared_norms else total
-        return device.module_of(total).asarray(total.sum() ** 0.5)
+        if not self.shared_norms:
+            norm = self.fused.norm(self.fused.groups)   # rows outside every shared norm are counted together
+        elif self.shared_norms == 1:
+            norm = self.fused.norm(0)
+        else:
+            norm = sum(self.fused.norm(k) ** 2 for k in range(self.shared_norms)) ** 0.5
+        return np.asarray(norm) if isinstance(norm, np.generic) else norm
 
     def measures(self) -> bool:
         """True when the last step took norms."""
-        return self.measure or self.on_nonfinite == "skip" or any("norm" in h.strategy.clip for h in self.arena.homes)
+        return self.measure or self.skip or any("norm" in h.strategy.clip for h in self.arena.homes)
 
     def nonfinite_names(self) -> list[str]:
         """The parameters whose last gradients held an inf or NaN. Waits for the device."""

@@ -69,12 +69,14 @@ class _Loading:
 
     def __init__(self, optimizer, entries: dict, where: str):
         self.optimizer, self.where = optimizer, where
-        self.homes = {p.name: home for p, home in _homes(optimizer)}
         entries.pop("LR_Scheduler", None)
         self.masters, self.steps = dict(entries.pop("master_weights", {})), dict(entries.pop("steps", {}))
-        self.saved: dict[str, dict] = {name: {} for name in self.steps}
-        self.unknown, self.missing, self.mismatched = [], [], []
-        self.silent, self.steps_of = [], {}
+        self.saved: dict[str, dict] = {name: {} for name in (*self.steps, *self.masters)}   # name -> accumulators
+        self.unknown: list[str] = []
+        self.missing: list[str] = []
+        self.mismatched: list[str] = []
+        self.silent: list = []
+        self.steps_of: dict = {}
         names = [*_names(optimizer).values(), *optimizer.powers]
         middle = f"(?:_{re.escape(optimizer._name)})?" if optimizer._name else ""
         key_form = re.compile(rf"(.+?)(?:_fp32_master_\d+)?{middle}_({'|'.join(map(re.escape, names)) or '(?!)'})_\d+")
@@ -84,50 +86,53 @@ class _Loading:
                 self.unknown.append(key)
             else:
                 self.saved.setdefault(found[1], {})[found[2]] = value
-        for name in self.masters:
-            self.saved.setdefault(name, {})
 
     def plan(self) -> list:
         """[(array to write, values)]. ValueError when the state does not fit."""
-        writes = []
         of = self._matched()
-        for name, home in self.homes.items():
-            saved_name = of.get(name)
-            if saved_name is None:
+        asleep = [p for p in self.optimizer._outside if p.name in of]
+        if asleep:      # frozen now, but trained when the state was saved: it goes on from there once unfrozen
+            self.optimizer._rebuild(also=asleep)
+        writes: list = []
+        for p, home in _homes(self.optimizer):
+            if p.name in of:
+                self._parameter(writes, home, of[p.name])
+            else:
                 self.silent.append(home)
-                continue
-            entries = self.saved[saved_name]
-            for state, accumulator in _names(self.optimizer).items():
-                target = home.state[state]
-                self._one(writes, target, entries.get(accumulator), f"{saved_name}_{accumulator}_0")
-            if home.master is not None and saved_name in self.masters:
-                self._one(writes, home.master, self.masters[saved_name], f"master_weights[{saved_name!r}]")
-            self.steps_of[home] = self._steps(home, saved_name, entries)
         if self.missing or self.mismatched:
             wrong = (("missing", self.missing), ("does not fit", self.mismatched), ("of no use", self.unknown))
             raise ValueError(explain(self.where, "the state of such an optimizer and model",
                                      "; ".join(f"{kind}: {', '.join(found)}" for kind, found in wrong if found)))
         return writes
 
+    def _parameter(self, writes: list, home, name: str) -> None:
+        """Plans the writing of what was saved of the parameter `name` into `home`."""
+        entries = self.saved[name]
+        for state, accumulator in _names(self.optimizer).items():
+            self._one(writes, home.state[state], entries.get(accumulator), f"{name}_{accumulator}_0")
+        if home.master is not None and name in self.masters:
+            self._one(writes, home.master, self.masters[name], f"master_weights[{name!r}]")
+        self.steps_of[home] = self._steps(home, name, entries)
+
     def _matched(self) -> dict[str, str]:
         """{our name: saved name}: by name where all saved are ours, else in order where number and shapes agree."""
-        if all(name in self.homes for name in self.saved):
+        params = self.optimizer._groups.params
+        ours = {p.name for p in params}
+        if ours.issuperset(self.saved):
             return {name: name for name in self.saved}
-        ours, theirs = list(self.homes), list(self.saved)
-        foreign = [name for name in theirs if name not in self.homes]
-        pairs = dict(zip(ours, theirs))
-        if len(ours) != len(theirs) or not all(self._alike(self.homes[a], b) for a, b in pairs.items()):
-            raise ValueError(explain(
-                self.where, f"states of this optimizer's {len(ours)} parameters, by name or in their order and shapes",
-                f"{len(theirs)}, of which {foreign[:5]} are not among {ours[:5]} ...",
-                "the parameters in the order in which they were when the state was saved"))
-        return pairs
+        for candidates in ([p for p, _ in _homes(self.optimizer)], params):
+            if len(candidates) == len(self.saved) and all(map(self._alike, candidates, self.saved)):
+                return {p.name: name for p, name in zip(candidates, self.saved)}
+        foreign = [name for name in self.saved if name not in ours]
+        raise ValueError(explain(
+            self.where, f"states of this optimizer's {len(params)} parameters, by name or in their order and shapes",
+            f"{len(self.saved)}, of which {foreign[:5]} are not among {[p.name for p in params][:5]} ...",
+            "the parameters in the order in which they were when the state was saved"))
 
-    def _alike(self, home, saved_name: str) -> bool:
+    def _alike(self, p, saved_name: str) -> bool:
         """True unless a saved state shows that it belongs to a parameter of another shape."""
-        shapes = [(home.state[state].shape, self.saved[saved_name].get(name))
-                  for state, name in _names(self.optimizer).items()]
-        return all(value is None or tuple(np.shape(_array(value))) == tuple(shape) for shape, value in shapes)
+        states = [self.saved[saved_name].get(name) for name in _names(self.optimizer).values()]
+        return all(value is None or tuple(_array(value).shape) == tuple(p.shape) for value in states)
 
     def _one(self, writes: list, target, value, key: str) -> None:
         if value is None:

@@ -2,11 +2,13 @@
 
 The yardstick is an optimizer to which nothing of the kind happened: results must agree with it bit for bit.
 """
+import copy
+
 import numpy as np
 import pytest
 
 import gpuflow
-from gpuflow import optimizer
+from gpuflow import nn, optimizer
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer.arena import ALIGN, BYTES
 from tests.optimizer.helpers import CLOSE, give, parameter, random_parameters, same, values
@@ -406,8 +408,6 @@ def test_lazy_adam_leaves_the_other_rows_alone():
 
 
 def test_a_sparse_gradient_counts_in_the_shared_norm():
-    from gpuflow import nn
-
     p, q = parameter(np.zeros((6, 2))), parameter([0.0])
     opt = optimizer.SGD(1.0, parameters=[p, q], grad_clip=nn.ClipGradByGlobalNorm(1.0))
     sparse(p)
@@ -416,3 +416,33 @@ def test_a_sparse_gradient_counts_in_the_shared_norm():
     norm = np.sqrt((dense().astype(np.float64)**2).sum() + 4)
     assert float(opt.last_grad_norm) == pytest.approx(norm, rel=1e-7)
     np.testing.assert_allclose(p.numpy(), -dense() / norm, rtol=1e-6)
+
+
+def test_rate_zero_in_a_shared_norm_holds_the_master_copy_too():
+    p = parameter([1.0, 2.0], dtype="float16", learning_rate=0.0)
+    q = parameter([1.0])
+    opt = optimizer.Momentum(0.1, parameters=[p, q], multi_precision=True, grad_clip=nn.ClipGradByGlobalNorm(1.0))
+    p.optimize_attr["learning_rate"] = 1.0
+    give((p, [1.0, 1.0]), (q, [1.0]))
+    opt.step()
+    moved, master = p.numpy(), opt._arena.of[id(p)].master.copy()
+    p.optimize_attr["learning_rate"] = 0.0
+    opt.step()
+    same([p.numpy(), opt._arena.of[id(p)].master], [moved, master])
+
+
+def test_a_copied_optimizer_is_refused():
+    _, opt = make(shapes=((3,),))
+    with pytest.raises(TypeError, match="set_state_dict"):
+        copy.deepcopy(opt)
+
+
+def test_a_copied_model_has_memory_of_its_own():
+    (p,), opt = make(shapes=((3,),))
+    train([p], opt, 1)
+    twin = copy.deepcopy(p)
+    held = twin.numpy()
+    give((twin, [1.0, 1.0, 1.0]))
+    train([p], opt, 1)
+    same([twin.numpy()], [held])
+    assert twin._grad_slot is None and p.grad is None

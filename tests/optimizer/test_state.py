@@ -244,3 +244,20 @@ def test_the_clip_needs_no_state():
     params, opt = build("Adam", "x", grad_clip=nn.ClipGradByGlobalNorm(1.0))
     train(params, opt, 1)
     assert not [key for key in opt.state_dict() if "norm" in key]
+
+
+@pytest.mark.parametrize("prefix", ["kept", "renamed"])
+def test_a_parameter_that_is_frozen_when_the_state_comes_goes_on_once_unfrozen(prefix):
+    params, opt = build("Adam", "kept")
+    train(params, opt, 2)
+    weights, state = values(params), saved(opt)
+    train(params, opt, 2, first=2)
+    again, fresh = build("Adam", prefix)
+    for p, w in zip(again, weights):
+        p.set_value(w)
+        p.trainable = False
+    fresh.set_state_dict(state)
+    for p in again:
+        p.trainable = True
+    train(again, fresh, 2, first=2)
+    same(values(again), values(params))

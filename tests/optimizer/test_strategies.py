@@ -191,8 +191,8 @@ def test_what_a_parameter_says_may_change_between_steps():
 
 # ---- a rate of 0 ---------------------------------------------------------------------------------------------------
 
-RATED = {"SGD": {}, "Momentum": {}, "Adagrad": {}, "Adadelta": {}, "RMSProp": {"momentum": 0.9}, "Adam": {}, "AdamW": {},
-         "Adamax": {}, "NAdam": {}, "RAdam": {}, "ASGD": {}, "Rprop": {}, "Lamb": {}, "Lion": {}}
+RATED = {"SGD": {}, "Momentum": {}, "Adagrad": {}, "Adadelta": {}, "RMSProp": {"momentum": 0.9}, "Adam": {},
+         "AdamW": {}, "Adamax": {}, "NAdam": {}, "RAdam": {}, "ASGD": {}, "Rprop": {}, "Lamb": {}, "Lion": {}}
 
 
 @pytest.mark.parametrize("name, clip", [*((name, SHARED) for name in RATED), ("SGD", None), ("AdamW", None)])

@@ -87,11 +87,11 @@ class Eager(threading.local):
             arrays, wanted = _arrays(inputs)
         xp = np if device._cupy is None else _module(op, arrays)
         try:
-            if op.quiet and xp is np:
+            if not op.quiet or xp is not np:
+                out = op.forward(xp, *arrays, **attrs) if attrs else op.forward(xp, *arrays)
+            else:
                 with np.errstate(all="ignore"):
                     out = op.forward(xp, *arrays, **attrs)
-            else:
-                out = op.forward(xp, *arrays, **attrs)
         except Exception as error:
             raise _explained(op, inputs, attrs, error) from error
         node = None
@@ -174,6 +174,8 @@ def _wrap(xp, array, node, index, op, inputs):
 
 def _mixed(arrays):
     """True when the operands need dispatch.promoted: their dtypes differ, or a number is not of the tensor's kind."""
+    if len(arrays) == 2 and type(arrays[0]) is type(arrays[1]) is np.ndarray:  # the usual case, at a third of the time
+        return arrays[0].dtype is not arrays[1].dtype and arrays[0].dtype != arrays[1].dtype
     kind = None
     for a in arrays:
         t = type(a)
@@ -213,16 +215,17 @@ def _explained(op, inputs, attrs, error):
 
 
 def _record(op, xp, inputs, arrays, attrs, out):
-    edges = []
-    for x in inputs:
+    edges, needs, guards = [], [], []
+    for x, a in zip(inputs, arrays):
         if isinstance(x, Tensor) and not x.stop_gradient:
-            a, source = x._array, x._node
+            source = x._node
             edges.append((x, 0, a.shape, a.dtype) if source is None else (source, x._index, a.shape, a.dtype))
+            needs.append(True)
         else:
             edges.append(None)
+            needs.append(False)
     saved = op.saved_type()
-    saved.needs = [e is not None for e in edges]
-    guards = []
+    saved.needs = needs
     for field, kind, where, for_input in op.save_plan:
         if kind == "array":
             if for_input is not None and edges[for_input] is None:
@@ -277,29 +280,36 @@ class Walk:
         self.deliver, self.create_graph, self.retain = deliver, create_graph, retain_graph
         self.captures = captures or {}
         self.blocked = blocked
-        self.waiting: dict = {}
+        self.waiting: dict = {}  # node: its output's gradient, or the list of them for a node with several outputs
         self.heap: list = []
+        self.hooked: dict = {}  # leaves with hooks, which see the whole gradient: id: (leaf, gradient so far)
 
     def send(self, target, index, g):
         """Adds g to what waits at a node's output, or delivers it to a leaf."""
         if isinstance(target, Tensor):
-            if id(target) not in self.blocked:
-                for hook in (target._hooks or {}).values():
-                    g = _hooked(hook, g, self.create_graph)
+            if self.blocked and id(target) in self.blocked:
+                return
+            if target._hooks:
+                before = self.hooked.get(id(target))
+                self.hooked[id(target)] = target, g if before is None else _sum(before[1], g)
+            else:
                 self.deliver(target, g)
             return
-        if (target, index) in self.blocked:
+        if self.blocked and (target, index) in self.blocked:
             return
         if target.edges is None:
             raise RuntimeError(explain(
                 f"backward through {target.op.name}", "a graph that is still there",
                 "one that an earlier backward has freed", "backward(retain_graph=True) the first time"))
-        slots = self.waiting.get(target)
-        if slots is None:
-            count = 1 if target.out_specs is None else len(target.out_specs)
-            slots = self.waiting[target] = [None] * count
+        before = self.waiting.get(target)
+        if before is None:
             heapq.heappush(self.heap, (-target.id, target))
-        slots[index] = g if slots[index] is None else slots[index] + g
+        if target.out_specs is None:
+            self.waiting[target] = g if before is None else before + g
+        else:
+            if before is None:
+                before = self.waiting[target] = [None] * len(target.out_specs)
+            before[index] = g if before[index] is None else before[index] + g
 
     def run(self):
         if self.create_graph:
@@ -307,35 +317,53 @@ class Walk:
         else:
             with np.errstate(**_quiet):
                 self._run()
+        for leaf, g in self.hooked.values():
+            for hook in list(leaf._hooks.values()):
+                g = _hooked(hook, g, self.create_graph)
+            self.deliver(leaf, g)
 
     def _run(self):
-        heap, waiting, create = self.heap, self.waiting, self.create_graph
+        heap, create = self.heap, self.create_graph
         while heap:
             node = heapq.heappop(heap)[1]
-            slots = waiting.pop(node)
-            if node.hooks:
-                for index, hook in node.hooks.values():
-                    if slots[index] is not None:
-                        slots[index] = _hooked(hook, slots[index], create)
-            if self.captures:
-                for index, g in enumerate(slots):
-                    found = self.captures.get((node, index))
-                    if found is not None and g is not None:
-                        found.append(g)
-            g = slots[0] if node.out_specs is None else _filled(node, slots, create)
+            g = self.waiting.pop(node)
+            if node.hooks or self.captures:
+                g = self._seen(node, g)
+            if node.out_specs is not None:
+                g = _filled(node, g, create)
             grads = node.gradients(g, create)
-            edges, xp = node.edges, node.xp
-            for edge, g in zip(edges, grads, strict=True):
+            for edge, g in zip(node.edges, grads, strict=True):
                 if edge is None or g is None:
                     continue
                 target, index, shape, dtype = edge
-                if not create and type(g) is not SparseRows and (g.shape != shape or g.dtype is not dtype):
-                    g = fit(xp, g, shape, dtype)
-                elif type(g) is SparseRows and not isinstance(target, Tensor):
-                    g = g.dense()
+                if create:
+                    pass  # traced.gradients has fitted them
+                elif type(g) is SparseRows:
+                    g = g if isinstance(target, Tensor) else g.dense()
+                elif g.dtype is not dtype or g.shape != shape:
+                    g = fit(node.xp, g, shape, dtype)
                 self.send(target, index, g)
             if not self.retain:
                 node.release()
+
+    def _seen(self, node, g):
+        """The gradient(s) of a node's output(s) after its hooks; captured where somebody asked for them."""
+        slots = [g] if node.out_specs is None else g
+        for index, hook in (node.hooks or {}).values():
+            if slots[index] is not None:
+                slots[index] = _hooked(hook, slots[index], self.create_graph)
+        for index, g in enumerate(slots):
+            found = self.captures.get((node, index))
+            if found is not None and g is not None:
+                found.append(g)
+        return slots[0] if node.out_specs is None else slots
+
+
+def _sum(a, b):
+    """The sum of two gradients of a leaf, arrays, tensors or SparseRows."""
+    if isinstance(a, SparseRows) and isinstance(b, SparseRows):
+        return a.plus(b)
+    return (a.dense() if isinstance(a, SparseRows) else a) + (b.dense() if isinstance(b, SparseRows) else b)
 
 
 def _filled(node, slots, create):
@@ -360,8 +388,11 @@ def _hooked(hook, g, create):
     return answer if create else answer._array
 
 
-def accumulate(leaf, g):
-    """Adds g to leaf.grad. The first gradient goes into the optimizer's range where the leaf has one."""
+def accumulate(leaf, g, own):
+    """Adds g to leaf.grad. The first gradient goes into the optimizer's range where the leaf has one.
+
+    own: ids of the leaves whose gradient's memory this walk made, so that it may add there in place.
+    """
     held = leaf._grad
     if isinstance(g, SparseRows):
         if held is None:
@@ -380,6 +411,7 @@ def accumulate(leaf, g):
     if held is None:
         if slot is None:
             slot = g.copy()  # g may be shared with another input's gradient
+            own.add(id(leaf))
         elif g is not slot:
             slot[...] = g
         leaf._grad = Tensor(slot)
@@ -387,8 +419,11 @@ def accumulate(leaf, g):
         slot += g
         if held._version is not None:
             held._version[0] += 1
+    elif id(leaf) in own:
+        held._array += g
     else:
         leaf._grad = Tensor(held._array + g)
+        own.add(id(leaf))
 
 
 def _seed(output, grad, create_graph):
@@ -432,7 +467,8 @@ def backward(tensors, grad_tensors=None, retain_graph: bool = False) -> None:
             raise RuntimeError(explain("backward", "a loss with one element, or a gradient to start from",
                                        f"shape {list(tensor._array.shape)} and no gradient",
                                        "loss.mean().backward(), or pass grad_tensor"))
-    start(Walk(accumulate, False, retain_graph), tensors, grads)
+    own: set = set()
+    start(Walk(lambda leaf, g: accumulate(leaf, g, own), False, retain_graph), tensors, grads)
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bool = False, only_inputs: bool = True,

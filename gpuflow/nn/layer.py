@@ -83,6 +83,10 @@ class Layer:
         return None
 
     def __getattr__(self, name):
+        fields = self.__dict__
+        parameters = fields.get("_parameters")   # looked at first: every forward reads its weights through here
+        if parameters is not None and name in parameters:
+            return parameters[name]
         held = self._holder(name)
         if held is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

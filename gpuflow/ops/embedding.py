@@ -4,7 +4,7 @@ import numpy as np
 from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, op
-from gpuflow.ops.rows import SparseRows, add_at
+from gpuflow.ops.rows import SparseRows, add_rows
 
 
 def check_ids(xp, name, ids, count) -> None:
@@ -12,7 +12,7 @@ def check_ids(xp, name, ids, count) -> None:
     if xp is np and ids.size:
         low, high = ids.min(), ids.max()
         if low < 0 or high >= count:
-            raise IndexError(explain(name, f"ids in [0, {count})", str(int(low if low < 0 else high))))
+            raise IndexError(explain(name, f"ids in [0, {count})", str(low if low < 0 else high)))
 
 
 def _embedding_spec(ids, weight, *, padding_idx=None, sparse=False, scale_by_count=False):
@@ -57,7 +57,7 @@ def _add_rows(xp, table, ids, values, padding_idx, scale_by_count):
     rows, values = ids.reshape(-1), values.reshape((-1, table.shape[1]))
     if scale_by_count:
         values = values * (1 / _counts(xp, rows, table.shape[0])).astype(values.dtype)
-    add_at(xp, table, rows, values)
+    add_rows(xp, table, rows, values)
     if padding_idx is not None:
         table[padding_idx] = 0
 

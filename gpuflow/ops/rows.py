@@ -2,6 +2,7 @@
 import numpy as np
 
 from gpuflow import device, dtypes
+from gpuflow_kernels import rows as kernels
 
 
 def add_at(xp, target, index, values) -> None:
@@ -19,6 +20,14 @@ def add_at(xp, target, index, values) -> None:
         import cupyx
 
         cupyx.scatter_add(target, index, values)
+
+
+def add_rows(xp, table, rows, values) -> None:
+    """table[rows] += values for a table [n, d], rows [m] in [0, n) and values [m, d]; compiled where it is worth it."""
+    if xp is np and kernels.takes(table, values):
+        kernels.add_rows(table, rows, values)
+    else:
+        add_at(xp, table, rows, values)
 
 
 class SparseRows:
@@ -44,14 +53,14 @@ class SparseRows:
         xp = device.module_of(self.values)
         rows, where = xp.unique(self.rows, return_inverse=True)
         values = xp.zeros((len(rows), *self.values.shape[1:]), self.values.dtype)
-        add_at(xp, values, where.reshape(-1), self.values)
+        add_rows(xp, values, where.reshape(-1), self.values)
         return rows, values
 
     def dense(self):
         """The whole table's gradient as an array, zero in the rows that were not touched."""
         xp = device.module_of(self.values)
         dense = xp.zeros(self.shape, self.values.dtype)
-        add_at(xp, dense, self.rows, self.values)
+        add_rows(xp, dense, self.rows, self.values)
         return dense
 
     def numpy(self) -> np.ndarray:

@@ -91,7 +91,6 @@ def _penalty(row, optimizer, param, group, where):
     given, origin = (group[key], where) if group.get(key) is not None else (optimizer._weight_decay, "optimizer")
     if own is not None:
         _penalise(row, own, "ParamAttr")
-        given = None
     elif optimizer.decoupled and given is not None:
         decay = coefficient(f"{optimizer._owner}({key}=...)", given)
         if not optimizer._decays(param):

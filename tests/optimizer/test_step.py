@@ -227,6 +227,16 @@ def test_rescale_grad_leaves_the_decay_alone():
     np.testing.assert_allclose(p.numpy(), q.numpy(), **CLOSE)
 
 
+def test_rprop_starts_from_the_parameters_own_rate():
+    p, q = parameter([1.0]), parameter([1.0], learning_rate=0.5)
+    opt = optimizer.Rprop(0.1, parameters=[p, q])
+    for _ in range(2):                      # the second step is 1.2 times as long
+        give((p, [3.0]), (q, [3.0]))
+        opt.step()
+        opt.clear_grad()
+    np.testing.assert_allclose([p.item(), q.item()], [1 - 0.22, 1 - 0.11], **CLOSE)
+
+
 # ---- a rule of one's own -------------------------------------------------------------------------------------------
 
 class Signed(optimizer.Optimizer):

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -70,7 +71,7 @@ def numba_module(text: str):
     """The module made of `text`, whose njit functions are cached on disk where a folder can be written."""
     import numba
 
-    cached = text.replace("njit(parallel=True, **flags)", "njit(parallel=True, cache=True, **flags)")
+    cached = re.sub(r"njit\((parallel=\w+), \*\*flags\)", r"njit(\1, cache=True, **flags)", text)
     name = "kernel_" + hashlib.sha256(f"{numba.__version__} {cached}".encode()).hexdigest()[:20]
     for folder in (cache_dir() / "numba", _private_temp()):
         try:

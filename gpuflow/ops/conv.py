@@ -4,7 +4,8 @@ With x the input, w the weight and g the gradient of the result: `conv` is bilin
 and w, `conv_weight_grad` in x and g. The gradient of each is made of the other two, so derivatives of any order exist.
 A transposed convolution is `conv_input_grad` under another name.
 
-Work is done on columns (the windows laid side by side, patches.gather) by one large product per block of samples.
+Work is done on columns (the windows laid side by side, patches.gather) by one large product per block of rows. Results
+lie in memory as [O, *S', N], whatever their shape; patches.py says why.
 """
 import math
 
@@ -59,34 +60,32 @@ def _conv_spec(x, weight, bias=None, *, stride, padding, dilation, groups=1, cha
 
 
 class _Geometry:
-    """The sizes of one convolution, and its blocks. x and y are [N, C, *S] views."""
+    """The sizes of one convolution of x [C, *S, N] to y [O, *S', N], and the parts it is done in."""
 
     def __init__(self, xp, x_shape, y_shape, weight_shape, stride, padding, dilation, groups):
         self.kernel, self.stride, self.dilation, self.groups = weight_shape[2:], stride, dilation, groups
-        self.low = tuple(low for low, _ in padding)
-        self.batch, self.counts, self.sizes = x_shape[0], y_shape[2:], x_shape[2:]
-        self.out, self.reach = weight_shape[0], math.prod(weight_shape[1:])  # out channels, elements per out channel
-        size_of_row = x_shape[1] * math.prod(self.kernel) * math.prod(self.counts[1:])
-        # never more than twice what goes in and out, save for small arrays
-        budget = max(CPU_BLOCK, 0) if xp is np else max(GPU_BLOCK, 2 * (math.prod(x_shape) + math.prod(y_shape)))
-        self.blocks = list(patches.blocks(self.batch, self.counts[0], size_of_row, budget))
-        self.plain = (all(k == s == 1 for k, s in zip(self.kernel, stride, strict=True))
-                      and not any(map(any, padding)))  # a 1x1 convolution: the columns are x itself
+        self.low, self.counts, self.samples = tuple(low for low, _ in padding), y_shape[1:-1], x_shape[-1]
+        self.reach = math.prod(weight_shape[1:])  # elements that make one number
+        # a 1x1 convolution: the columns are x itself
+        self.plain = all(k == s == 1 for k, s in zip(self.kernel, stride, strict=True)) and not any(map(any, padding))
+        budget = CPU_BLOCK if xp is np else max(GPU_BLOCK, 2 * (math.prod(x_shape) + math.prod(y_shape)))
+        row = x_shape[0] * math.prod(self.kernel) * math.prod(self.counts[1:]) * self.samples
+        self.blocks = [slice(0, self.counts[0])] if self.plain else patches.row_blocks(self.counts[0], row, budget)
 
     def part(self, rows):
         """(low, counts) of the windows in some rows of the first spatial axis."""
-        low = (self.low[0] - rows.start * self.stride[0], *self.low[1:])
-        return low, (rows.stop - rows.start, *self.counts[1:])
+        return ((self.low[0] - rows.start * self.stride[0], *self.low[1:]), (rows.stop - rows.start, *self.counts[1:]))
 
-    def columns(self, xp, x, samples, rows):
-        """[groups, reach, windows] of the block."""
-        low, counts = self.part(rows)
-        found = patches.gather(xp, x[samples], low, counts, self.kernel, self.stride, self.dilation)
-        return found.reshape(self.groups, self.reach, -1)
+    def columns(self, xp, x, rows):
+        """[groups, reach, windows * samples] for some rows."""
+        if not self.plain:
+            low, counts = self.part(rows)
+            x = patches.gather(xp, x, low, counts, self.kernel, self.stride, self.dilation)
+        return x.reshape(self.groups, self.reach, -1)
 
-    def outputs(self, y, samples, rows):
-        """The block of y as [groups, out / groups, windows]."""
-        return y[samples, :, rows].swapaxes(0, 1).reshape(self.groups, self.out // self.groups, -1)
+    def outputs(self, y, rows):
+        """The view [groups, O / groups, windows * samples] of some rows of y."""
+        return y[:, rows].reshape(self.groups, y.shape[0] // self.groups, -1)
 
 
 def _prepared(xp, *arrays):
@@ -94,13 +93,6 @@ def _prepared(xp, *arrays):
     if xp is np and arrays[0].dtype.itemsize == 2:
         return [a if a is None else a.astype(np.float32) for a in arrays]
     return arrays
-
-
-def _empty(xp, shape, channels_last, dtype, make="empty"):
-    """A new array in memory order of the layout, and its [N, C, *S] view."""
-    memory = (shape[0], *shape[2:], shape[1]) if channels_last else shape
-    array = getattr(xp, make)(memory, dtype)
-    return array, patches.to_channels_first(xp, array, channels_last)
 
 
 @op("conv", infer=_conv_spec, saves=("x", "weight", "bias_shape"), writes=("weight", "bias"))
@@ -120,19 +112,16 @@ def conv(xp, x, weight, bias=None, *, stride, padding, dilation, groups=1, chann
     counts = patches.window_counts("conv", xc.shape[2:], kernel, stride, padding, dilation)
     if xc.shape[1] != weight.shape[1] * groups or len(kernel) != xc.ndim - 2:
         raise ValueError("channels differ")
-    out, y = _empty(xp, (xc.shape[0], weight.shape[0], *counts), channels_last, x.dtype)
-    geometry = _Geometry(xp, xc.shape, y.shape, weight.shape, stride, padding, dilation, groups)
+    xt = patches.samples_last(xp, xc)
+    y = xp.empty((weight.shape[0], *counts, xt.shape[-1]), xt.dtype)
+    geometry = _Geometry(xp, xt.shape, y.shape, weight.shape, stride, padding, dilation, groups)
     matrix = weight.reshape(groups, -1, geometry.reach)
-    lift = None if bias is None else bias.reshape((-1, *[1] * len(kernel)))
-    for samples, rows in geometry.blocks:
-        columns = geometry.columns(xp, xc, samples, rows)
-        part = y[samples, :, rows]
-        found = xp.matmul(matrix, columns).reshape(y.shape[1], part.shape[0], *part.shape[2:]).swapaxes(0, 1)
-        if lift is None:
-            part[...] = found
-        else:
-            xp.add(found, lift, out=part)
-    return out.astype(kind, copy=False)
+    for rows in geometry.blocks:
+        part = geometry.outputs(y, rows)
+        xp.matmul(matrix, geometry.columns(xp, xt, rows), out=part)
+        if bias is not None:
+            part += bias.reshape(groups, -1, 1)
+    return patches.samples_first(xp, y, channels_last).astype(kind, copy=False)
 
 
 @conv.grad
@@ -190,16 +179,20 @@ def conv_input_grad(xp, g, weight, *, sizes, stride, padding, dilation, groups=1
     gc = patches.to_channels_first(xp, g, channels_last)
     if gc.shape[1] != weight.shape[0]:
         raise ValueError("channels differ")
-    out, x = _empty(xp, (gc.shape[0], weight.shape[1] * groups, *sizes), channels_last, g.dtype, "zeros")
-    geometry = _Geometry(xp, x.shape, gc.shape, weight.shape, stride, padding, dilation, groups)
+    gt = patches.samples_last(xp, gc)
+    shape = (weight.shape[1] * groups, *sizes, gt.shape[-1])
+    geometry = _Geometry(xp, shape, gt.shape, weight.shape, stride, padding, dilation, groups)
     matrix = weight.reshape(groups, -1, geometry.reach).swapaxes(1, 2)
-    for samples, rows in geometry.blocks:
-        low, counts = geometry.part(rows)
-        columns = xp.matmul(matrix, geometry.outputs(gc, samples, rows))
-        target = x[samples]
-        columns = columns.reshape(x.shape[1], *geometry.kernel, target.shape[0], *counts)
-        patches.scatter(xp, columns, target, low, counts, geometry.kernel, stride, dilation)
-    return out.astype(kind, copy=False)
+    if geometry.plain:
+        x = xp.matmul(matrix, geometry.outputs(gt, slice(None))).reshape(shape)
+    else:
+        x = xp.zeros(shape, gt.dtype)
+        for rows in geometry.blocks:
+            low, counts = geometry.part(rows)
+            columns = xp.matmul(matrix, geometry.outputs(gt, rows))
+            columns = columns.reshape(shape[0], *geometry.kernel, *counts, shape[-1])
+            patches.scatter(xp, columns, x, low, counts, geometry.kernel, stride, dilation)
+    return patches.samples_first(xp, x, channels_last).astype(kind, copy=False)
 
 
 @conv_input_grad.grad
@@ -242,11 +235,11 @@ def _weight_gradient(xp, x, g, out, stride, padding, dilation, groups, channels_
     """conv_weight_grad written into `out`."""
     x, g = _prepared(xp, x, g)
     xc, gc = (patches.to_channels_first(xp, a, channels_last) for a in (x, g))
-    geometry = _Geometry(xp, xc.shape, gc.shape, out.shape, stride, padding, dilation, groups)
+    xt, gt = patches.samples_last(xp, xc), patches.samples_last(xp, gc)
+    geometry = _Geometry(xp, xt.shape, gt.shape, out.shape, stride, padding, dilation, groups)
     total = None
-    for samples, rows in geometry.blocks:
-        columns = geometry.columns(xp, xc, samples, rows)
-        found = xp.matmul(geometry.outputs(gc, samples, rows), columns.swapaxes(1, 2))
+    for rows in geometry.blocks:
+        found = xp.matmul(geometry.outputs(gt, rows), geometry.columns(xp, xt, rows).swapaxes(1, 2))
         total = found if total is None else xp.add(total, found, out=total)
     out[...] = 0 if total is None else total.reshape(out.shape)
     return out

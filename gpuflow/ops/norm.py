@@ -10,9 +10,12 @@ weight and bias are laid out as `affine`, a shape that broadcasts to the view:
 """
 import math
 
+import numpy as np
+
 from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, normal_axis, op
+from gpuflow_kernels import nn
 
 
 def _wide(xp, *arrays):
@@ -44,14 +47,46 @@ def _normalize_spec(x, weight=None, bias=None, *, view, axes, affine, epsilon=1e
     return Spec(x.shape, x.dtype), Spec((size,), _wide_dtype(x)), Spec((size,), _wide_dtype(x))
 
 
-@op("normalize_axes", infer=_normalize_spec, saves=("x", "weight", "bias_shape"),
-    outputs=("out", "mean", "variance"), no_grad_outputs=(1, 2), writes=("weight", "bias"))
+def _layout(xp, x, view, axes):
+    """(period, transposed, shape): how the CPU kernels (kernels/nn) see x, or None where they do not compute this.
+
+    transposed: x is [N, C, L] in shape and [C, L, N] in memory, as convolutions leave it.
+    NumPy goes over the array some eight times, a kernel twice: 0.1 ms instead of 1.1 ms for [64, 32, 8, 8].
+    """
+    if xp is not np or not nn.takes(x.dtype) or 0 in view:
+        return None
+    if axes == (0, 2) and len(view) == 3:
+        if not x.flags.c_contiguous and np.moveaxis(x, 0, -1).flags.c_contiguous:
+            return 0, True, (1, view[1], -1)
+        return (0, False, view) if view[2] > 1 else None
+    if axes == (1,) and len(view) == 2:
+        return 0, False, view
+    if axes == tuple(range(2, len(view))) and view[-1] > 1:
+        return view[1], False, (view[0] * view[1], view[2] if len(view) == 4 else 1, view[-1])
+    return None
+
+
+def _laid(x, layout):
+    _, transposed, shape = layout
+    return np.ascontiguousarray(np.moveaxis(x, 0, -1) if transposed else x).reshape(shape)
+
+
+def _unlaid(x, layout, view):
+    return np.moveaxis(x.reshape(*view[1:], view[0]), -1, 0) if layout[1] else x.reshape(view)
+
+
+@op("normalize_axes", infer=_normalize_spec, saves=("x", "weight", "bias_shape", "mean", "variance"),
+    outputs=("out", "mean", "variance"), no_grad_outputs=(1, 2))
 def normalize_axes(xp, x, weight=None, bias=None, *, view, axes, affine, epsilon=1e-5, where="norm"):
     """(x - mean) / sqrt(variance + epsilon) * weight + bias, the mean and the (biased) variance, each flat.
 
     view, axes, affine: see the head of this file. 16-bit x is computed in float32. where: who is named in errors.
     """
     wide, weight, bias = _wide(xp, x.reshape(view), weight, bias)
+    layout = _layout(xp, wide, view, axes)
+    if layout is not None:
+        out, mean, variance = nn.forward(_laid(wide, layout), layout[0], weight, bias, epsilon)
+        return _unlaid(out, layout, view).reshape(x.shape).astype(x.dtype, copy=False), mean, variance
     mean = wide.mean(axis=axes, keepdims=True)
     centred = wide - mean
     variance = xp.square(centred).mean(axis=axes, keepdims=True)
@@ -65,13 +100,13 @@ def normalize_axes(xp, x, weight=None, bias=None, *, view, axes, affine, epsilon
 
 @normalize_axes.grad
 def normalize_axes_grad(xp, g, saved, *, view, axes, affine, epsilon=1e-5, where="norm"):
-    to_x, to_weight, to_bias = normalize_axes_backward(xp, g[0], saved.x, saved.weight, view=view, axes=axes,
-                                                       affine=affine, epsilon=epsilon)
+    to_x, to_weight, to_bias = normalize_axes_backward(
+        xp, g[0], saved.x, saved.weight, saved.mean, saved.variance, view=view, axes=axes, affine=affine, epsilon=epsilon)
     return (to_x, to_weight.reshape(saved.weight.shape) if saved.needs[1] else None,
             to_bias.reshape(saved.bias_shape) if saved.needs[2] else None)
 
 
-def _backward_spec(g, x, weight=None, *, view, axes, affine, epsilon=1e-5):
+def _backward_spec(g, x, weight=None, mean=None, variance=None, *, view, axes, affine, epsilon=1e-5):
     count = math.prod(affine)
     return Spec(x.shape, x.dtype), Spec((count,), _wide_dtype(x)), Spec((count,), _wide_dtype(x))
 
@@ -85,10 +120,18 @@ def _score(xp, x, axes, epsilon):
 
 @op("normalize_axes_backward", infer=_backward_spec, saves=("g", "x", "weight"),
     outputs=("to_x", "to_weight", "to_bias"))
-def normalize_axes_backward(xp, g, x, weight=None, *, view, axes, affine, epsilon=1e-5):
-    """The gradients of normalize_axes: of x, and of weight and bias (flat), for the gradient g of its result."""
+def normalize_axes_backward(xp, g, x, weight=None, mean=None, variance=None, *, view, axes, affine, epsilon=1e-5):
+    """The gradients of normalize_axes: of x, and of weight and bias (flat), for the gradient g of its result.
+
+    mean, variance: those of x, as normalize_axes returns them, to spare finding them again.
+    """
     shape, kind = x.shape, x.dtype
     g, x, weight = _wide(xp, g.reshape(view), x.reshape(view), weight)
+    layout = _layout(xp, x, view, axes) if mean is not None else None
+    if layout is not None:
+        to_x, to_weight, to_bias = nn.backward(_laid(g, layout), _laid(x, layout), layout[0], weight, mean, variance,
+                                               epsilon)
+        return _unlaid(to_x, layout, view).reshape(shape).astype(kind, copy=False), to_weight, to_bias
     score, inverse = _score(xp, x, axes, epsilon)
     summed = tuple(i for i, s in enumerate(affine) if s == 1)
     to_weight = (g * score).sum(axis=summed)
@@ -125,7 +168,7 @@ def normalize_axes_backward_grad(xp, h, saved, *, view, axes, affine, epsilon=1e
         to_weight = to_weight.reshape(weight.shape)
     through_score = hw * g - inverse * (hx * mean(u * score) + u * mean(hx * score))
     to_x = project(through_score) - score * inverse * mean(hx * (u - mean(u) - score * mean(u * score))) * inverse
-    return to_g.reshape(saved.g.shape), to_x.reshape(saved.x.shape), to_weight
+    return to_g.reshape(saved.g.shape), to_x.reshape(saved.x.shape), to_weight, None, None
 
 
 def _fixed_spec(x, mean, variance, weight=None, bias=None, *, view, affine, epsilon=1e-5, where="norm"):

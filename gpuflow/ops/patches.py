@@ -1,13 +1,15 @@
 """Windows that slide over the spatial axes of a batch: what convolution and pooling share.
 
-Arrays here are [N, C, *S] (batch, channels, any number of spatial axes; a channels-last array comes as a moved view).
 Window number o along an axis covers the input at ``o * stride - low + tap * dilation`` for tap in 0 .. kernel-1; what
 lies outside the input is padding. `low` may be negative, which is how a part of the windows is addressed.
 """
 import itertools
 import math
 
+import numpy as np
+
 from gpuflow.errors import explain
+from gpuflow_kernels import nn
 
 
 def resolved_padding(padding, sizes, kernel, stride, dilation):
@@ -50,19 +52,25 @@ def to_channels_first(xp, x, channels_last):
     return xp.moveaxis(x, -1, 1) if channels_last else x
 
 
-def covered(x, low, extents, fill, xp):
-    """The input from -low on, `extents` elements along each spatial axis, as [N, C, *extents]; `fill` outside.
+def covered(xp, x, lead, low, extents, fill):
+    """The input from -low on, `extents` elements along each spatial axis; `fill` outside. A view where all is inside.
 
-    A view where nothing lies outside.
+    lead: how many axes of x come before the spatial ones.
     """
-    inside, around = [slice(None)] * 2, [(0, 0)] * 2
-    for size, start, extent in zip(x.shape[2:], low, extents, strict=True):
-        first, last = min(max(-start, 0), size), max(min(extent - start, size), 0)
-        inside.append(slice(first, max(first, last)))
-        before = min(max(start, 0), extent)
-        around.append((before, extent - before - max(last - first, 0)))
+    inside, around = [slice(None)] * lead, [(0, 0)] * x.ndim
+    for axis, (start, extent) in enumerate(zip(low, extents, strict=True), lead):
+        size = x.shape[axis]
+        first, last = _overlap(size, start, extent)
+        inside.append(slice(first, last))
+        around[axis] = (first + start, extent - last - start) if last > first else (extent, 0)
     x = x[tuple(inside)]
     return xp.pad(x, around, constant_values=fill) if any(map(any, around)) else x
+
+
+def _overlap(size, start, extent):
+    """The elements of an axis that lie in the span of `extents` elements beginning at -start."""
+    first, last = min(max(-start, 0), size), max(min(extent - start, size), 0)
+    return first, max(first, last)
 
 
 def extents_of(counts, kernel, stride, dilation):
@@ -70,49 +78,67 @@ def extents_of(counts, kernel, stride, dilation):
     return tuple((o - 1) * s + (k - 1) * d + 1 for o, k, s, d in zip(counts, kernel, stride, dilation, strict=True))
 
 
-def taps(counts, kernel, stride, dilation):
-    """(tap, index) for every place in a window: x[index] are the elements at that place of all windows."""
+def taps(lead, counts, kernel, stride, dilation):
+    """(tap, index) for every place in a window: covered[index] are the elements at that place of all windows."""
     for tap in itertools.product(*map(range, kernel)):
-        yield tap, (slice(None), slice(None), *(
+        yield tap, (*[slice(None)] * lead, *(
             slice(t * d, t * d + (o - 1) * s + 1, s) for t, o, s, d in zip(tap, counts, stride, dilation, strict=True)))
 
 
-def gather(xp, x, low, counts, kernel, stride, dilation):
-    """The windows as columns, [C, *kernel, N, *counts]: what a product with a weight [O, C * kernel] wants."""
-    x = covered(x, low, extents_of(counts, kernel, stride, dilation), 0, xp)
-    out = xp.empty((x.shape[1], *kernel, x.shape[0], *counts), x.dtype)
-    for tap, index in taps(counts, kernel, stride, dilation):
-        out[(slice(None), *tap)] = x[index].swapaxes(0, 1)
-    return out
-
-
-def scatter(xp, columns, target, low, counts, kernel, stride, dilation):
-    """Adds the columns [C, *kernel, N, *counts] to the elements of target [N, C, *S] that `gather` took them from."""
+def add_back(xp, part_of, target, lead, low, counts, kernel, stride, dilation):
+    """Adds part_of(tap), for every place in a window, to the elements of target that the windows have there."""
     extents = extents_of(counts, kernel, stride, dilation)
-    padded = xp.zeros((*target.shape[:2], *extents), target.dtype)
-    for tap, index in taps(counts, kernel, stride, dilation):
-        padded[index] += columns[(slice(None), *tap)].swapaxes(0, 1)
-    inside, origin = [slice(None)] * 2, [slice(None)] * 2
-    for size, start, extent in zip(target.shape[2:], low, extents, strict=True):
-        first, last = min(max(-start, 0), size), max(min(extent - start, size), 0)
+    padded = xp.zeros((*target.shape[:lead], *extents, *target.shape[lead + len(extents):]), target.dtype)
+    for tap, index in taps(lead, counts, kernel, stride, dilation):
+        padded[index] += part_of(tap)
+    inside, origin = [slice(None)] * lead, [slice(None)] * lead
+    for size, start, extent in zip(target.shape[lead:], low, extents):
+        first, last = _overlap(size, start, extent)
         inside.append(slice(first, last))
-        origin.append(slice(first + start, max(last, first) + start))
+        origin.append(slice(first + start, last + start))
     target[tuple(inside)] += padded[tuple(origin)]
 
 
-def blocks(batch, rows, size_of_row, budget):
-    """(samples, rows) slices that cut batch x rows into parts of at most `budget` elements where one row is that small.
+# ---- columns for convolution: here arrays are [C, *S, N], the samples innermost -----------------------------------------
+# A window's neighbours are then copied in runs of a whole row of windows times the samples, instead of a few elements.
+# Results of convolutions keep that order in memory under their usual shape; what follows (activations, batch norm,
+# pooling, the next convolution) keeps it or takes it as it is, so that a network turns its data once, at the start.
 
-    Whole samples stay together where one fits.
-    """
-    sample = max(rows * size_of_row, 1)
-    if sample <= budget:
-        step = max(budget // sample, 1)
-        step = math.ceil(batch / math.ceil(batch / step)) if batch else 1  # parts of about equal size
-        for n in range(0, batch, step):
-            yield slice(n, min(n + step, batch)), slice(0, rows)
-        return
-    step = max(budget // max(size_of_row, 1), 1)
-    for n in range(batch):
-        for r in range(0, rows, step):
-            yield slice(n, n + 1), slice(r, min(r + step, rows))
+
+def samples_last(xp, x):
+    """x [N, C, *S] as [C, *S, N] without gaps in memory: a view where it lies so already, else a copy."""
+    if xp is np and nn.takes(x.dtype) and x.flags.c_contiguous:
+        return nn.turned(x.reshape(x.shape[0], -1)).reshape(*x.shape[1:], x.shape[0])
+    return xp.ascontiguousarray(xp.moveaxis(x, 0, -1))
+
+
+def samples_first(xp, x, channels_last):
+    """The view [N, C, *S], or [N, *S, C], of x [C, *S, N]."""
+    x = xp.moveaxis(x, -1, 0)
+    return xp.moveaxis(x, 1, -1) if channels_last else x
+
+
+def gather(xp, x, low, counts, kernel, stride, dilation):
+    """The windows of x [C, *S, N] as columns, [C, *kernel, *counts, N]: what a product with [O, C * kernel] wants."""
+    columns = xp.empty((x.shape[0], *kernel, *counts, x.shape[-1]), x.dtype)
+    if xp is np and nn.takes(x.dtype):
+        nn.gather(x, columns, low, counts, kernel, stride, dilation)
+        return columns
+    x = covered(xp, x, 1, low, extents_of(counts, kernel, stride, dilation), 0)
+    for tap, index in taps(1, counts, kernel, stride, dilation):
+        columns[(slice(None), *tap)] = x[index]
+    return columns
+
+
+def scatter(xp, columns, target, low, counts, kernel, stride, dilation):
+    """Adds columns to the elements of target [C, *S, N] that `gather` took them from."""
+    if xp is np and nn.takes(target.dtype):
+        nn.scatter(columns, target, low, counts, kernel, stride, dilation)
+    else:
+        add_back(xp, lambda tap: columns[(slice(None), *tap)], target, 1, low, counts, kernel, stride, dilation)
+
+
+def row_blocks(rows, size_of_row, budget):
+    """Slices that cut `rows` into parts of about equal size and at most `budget` elements, or one row."""
+    parts = math.ceil(rows / max(budget // max(size_of_row, 1), 1))
+    return [slice(rows * i // parts, rows * (i + 1) // parts) for i in range(parts)]

@@ -12,6 +12,7 @@ from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops import patches
 from gpuflow.ops.registry import Spec, op
+from gpuflow_kernels import nn
 
 
 def _sizes(where, x, rank, channels_last):
@@ -53,13 +54,15 @@ def max_pool(xp, x, *, kernel, stride, padding, ceil_mode=False, channels_last=F
     """
     xc = patches.to_channels_first(xp, x, channels_last)
     padding, counts = _resolved("max_pool", xc.shape[2:], kernel, stride, padding, ceil_mode)
+    low, ones = tuple(pair[0] for pair in padding), (1,) * len(kernel)
+    if xp is np and nn.takes(x.dtype) and x.size:
+        return tuple(np.moveaxis(a, 1, -1) if channels_last else a for a in nn.largest(xc, low, counts, kernel, stride))
     out = xp.empty(_shaped(x, counts, channels_last), x.dtype)
     mask = xp.zeros(out.shape, xp.int32)
     best, place = (patches.to_channels_first(xp, a, channels_last) for a in (out, mask))
-    low, ones = tuple(pair[0] for pair in padding), (1,) * len(kernel)
     best[...] = lowest = _lowest(x.dtype)
-    padded = patches.covered(xc, low, patches.extents_of(counts, kernel, stride, ones), lowest, xp)
-    for tap, index in patches.taps(counts, kernel, stride, ones):
+    padded = patches.covered(xp, xc, 2, low, patches.extents_of(counts, kernel, stride, ones), lowest)
+    for tap, index in patches.taps(2, counts, kernel, stride, ones):
         value = padded[index]
         better = (value > best) | (value != value)
         xp.copyto(best, value, where=better)
@@ -88,9 +91,13 @@ def max_pool_grad(xp, g, saved, *, kernel, stride, padding, ceil_mode=False, cha
 @op("put_places", infer=lambda x, mask, *, shape, channels_last=False: Spec(tuple(shape), x.dtype), saves=("mask",))
 def put_places(xp, x, mask, *, shape, channels_last=False):
     """Zeros of `shape` with each element of x added at the place that `mask` names in its sample and channel."""
+    sizes = shape[1:-1] if channels_last else shape[2:]
+    if xp is np and nn.takes(x.dtype) and x.size:
+        out = nn.put(*(patches.to_channels_first(np, a, channels_last) for a in (x, mask)), sizes)
+        return np.moveaxis(out, 1, -1) if channels_last else out
     out = xp.zeros(shape, x.dtype)
     target, x, mask = (patches.to_channels_first(xp, a, channels_last) for a in (out, x, mask))
-    planes, length = target.shape[0] * target.shape[1], math.prod(target.shape[2:])
+    planes, length = target.shape[0] * target.shape[1], math.prod(sizes)
     start = xp.arange(planes).reshape((-1, 1)) * length
     where = (mask.reshape((planes, -1)) + start).reshape(-1)
     wide = xp.float64 if x.dtype.itemsize == 8 else xp.float32
@@ -151,8 +158,8 @@ def avg_pool(xp, x, *, kernel, stride, padding, ceil_mode=False, exclusive=True,
     out = xp.zeros(_shaped(x, counts, channels_last), xc.dtype)
     total = patches.to_channels_first(xp, out, channels_last)
     low, ones = tuple(pair[0] for pair in padding), (1,) * len(kernel)
-    padded = patches.covered(xc, low, patches.extents_of(counts, kernel, stride, ones), 0, xp)
-    for _, index in patches.taps(counts, kernel, stride, ones):
+    padded = patches.covered(xp, xc, 2, low, patches.extents_of(counts, kernel, stride, ones), 0)
+    for _, index in patches.taps(2, counts, kernel, stride, ones):
         total += padded[index]
     total /= _divisors(xp, xc.shape[2:], counts, kernel, stride, low, exclusive, divisor)
     return out.astype(x.dtype, copy=False)
@@ -173,9 +180,7 @@ def avg_pool_input_grad(xp, g, *, shape, kernel, stride, padding, ceil_mode=Fals
     padding, counts = _resolved("avg_pool", target.shape[2:], kernel, stride, padding, ceil_mode)
     low = tuple(pair[0] for pair in padding)
     gc = gc / _divisors(xp, target.shape[2:], counts, kernel, stride, low, exclusive, divisor)
-    columns = xp.broadcast_to(gc.swapaxes(0, 1).reshape((gc.shape[1], *[1] * len(kernel), gc.shape[0], *counts)),
-                              (gc.shape[1], *kernel, gc.shape[0], *counts))
-    patches.scatter(xp, columns, target, low, counts, kernel, stride, (1,) * len(kernel))
+    patches.add_back(xp, lambda tap: gc, target, 2, low, counts, kernel, stride, (1,) * len(kernel))
     return out.astype(g.dtype, copy=False)
 
 

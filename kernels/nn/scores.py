@@ -1,181 +1,214 @@
-"""Normalisation on the CPU: one pass for the statistics' sums each, one for the result, over data that stays in the cache.
+"""Normalisation on the CPU: the sums over data that stays in the cache, then the result, instead of NumPy's eight passes.
 
 Read as text and compiled by `build.numba_module` (cached on disk); the reference is the plain text in gpuflow/ops/norm.py.
 
-`batch_*`: x [N, C, L], statistics per channel. `rows_*`: x [R, M], statistics per row; element m of row r has the weight
-number (r % period) * channels + m // length, with channels * length = M (layer norm: period 1, length 1; group norm: period is
-the number of groups; instance norm: period C, channels 1).
+    batch   x [N, C, L]    statistics per channel, weight [C]
+    rows    x [R, M]       statistics per row, weight [M]                                              (layer norm)
+    groups  x [R, C, L]    statistics per row of C * L elements, channel c of row r has weight number
+                           (r % period) * C + c                                                        (group, instance)
 
-Sums run in float32 over at most BLOCK elements and in float64 beyond. Work is cut the same way for every number of threads, so
-the bits are the same on every run. weight and bias are arrays of ones and zeros where the layer has none.
+Sums run in the array's dtype over at most a few thousand elements per vector lane and in float64 beyond. One thread: most of the
+time around these calls goes to BLAS, whose waiting threads and OpenMP's would fight for the cores (bench/results/nn_ops.md).
 """
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
+real = np.float32  # the text for float64 arrays says float64 here
 flags = dict(error_model="numpy", fastmath={"contract", "arcp", "reassoc", "nsz"}, nogil=True)
-helper = njit(inline="always", **flags)
-BLOCK = 4096
-PARTS = 16  # partial sums of a weight's gradient, at most
+helper = njit(inline="never", **flags)
+SHORT = 512  # runs up to this long are added up element by element of the run, which needs no sum across a vector
 
 
 @helper
-def total(x, start, stop):
-    """The sum of x[start:stop]."""
+def sum_of(x, c, lanes):
+    """The sum of x[:, c, :]."""
+    batch, _, length = x.shape
     result = 0.0
-    while start < stop:
-        end = min(start + BLOCK, stop)
-        part = x[start] - x[start]
-        for i in range(start, end):
-            part += x[i]
-        result += part
-        start = end
-    return result
-
-
-@helper
-def spread(x, start, stop, mean):
-    """The sum of squared distances from the mean."""
-    result = 0.0
-    while start < stop:
-        end = min(start + BLOCK, stop)
-        part = mean - mean
-        for i in range(start, end):
-            part += (x[i] - mean) * (x[i] - mean)
-        result += part
-        start = end
-    return result
-
-
-@helper
-def moments(g, x, start, stop, mean):
-    """(sum of g, sum of g * (x - mean)) over a range."""
-    plain, with_x = 0.0, 0.0
-    while start < stop:
-        end = min(start + BLOCK, stop)
-        a = mean - mean
-        b = mean - mean
-        for i in range(start, end):
-            a += g[i]
-            b += g[i] * (x[i] - mean)
-        plain += a
-        with_x += b
-        start = end
-    return plain, with_x
-
-
-@njit(parallel=True, **flags)
-def batch_forward(x, batch, channels, length, weight, bias, epsilon, out, means, variances):
-    for c in prange(channels):
-        size = batch * length
-        sum_x = 0.0
+    if length <= SHORT:
+        lanes[:] = 0
         for n in range(batch):
-            at = (n * channels + c) * length
-            sum_x += total(x, at, at + length)
-        means[c] = sum_x / size
+            for i in range(length):
+                lanes[i] += x[n, c, i]
+        for i in range(length):
+            result += lanes[i]
+        return result
+    for n in range(batch):
+        part = real(0)
+        for i in range(length):
+            part += x[n, c, i]
+        result += part
+    return result
+
+
+@helper
+def squares_of(x, c, mean, lanes):
+    """The sum of (x[:, c, :] - mean) ** 2."""
+    batch, _, length = x.shape
+    result = 0.0
+    if length <= SHORT:
+        lanes[:] = 0
+        for n in range(batch):
+            for i in range(length):
+                lanes[i] += (x[n, c, i] - mean) * (x[n, c, i] - mean)
+        for i in range(length):
+            result += lanes[i]
+        return result
+    for n in range(batch):
+        part = real(0)
+        for i in range(length):
+            part += (x[n, c, i] - mean) * (x[n, c, i] - mean)
+        result += part
+    return result
+
+
+@helper
+def products_of(g, x, c, mean, lanes):
+    """The sum of g[:, c, :] * (x[:, c, :] - mean)."""
+    batch, _, length = x.shape
+    result = 0.0
+    if length <= SHORT:
+        lanes[:] = 0
+        for n in range(batch):
+            for i in range(length):
+                lanes[i] += g[n, c, i] * (x[n, c, i] - mean)
+        for i in range(length):
+            result += lanes[i]
+        return result
+    for n in range(batch):
+        part = real(0)
+        for i in range(length):
+            part += g[n, c, i] * (x[n, c, i] - mean)
+        result += part
+    return result
+
+
+@njit(parallel=False, **flags)
+def batch_forward(x, weight, bias, epsilon, out, means, variances):
+    batch, channels, length = x.shape
+    lanes = np.empty(SHORT, x.dtype)
+    for c in range(channels):
+        means[c] = sum_of(x, c, lanes) / (batch * length)
         mean = means[c]
-        sum_squares = 0.0
-        for n in range(batch):
-            at = (n * channels + c) * length
-            sum_squares += spread(x, at, at + length, mean)
-        variances[c] = sum_squares / size
-        scale = weight[c]
-        scale *= 1 / math.sqrt(sum_squares / size + epsilon)
+        variances[c] = squares_of(x, c, mean, lanes) / (batch * length)
+        scale = real(weight[c] / math.sqrt(variances[c] + epsilon))
         shift = bias[c]
         for n in range(batch):
-            at = (n * channels + c) * length
-            for i in range(at, at + length):
-                out[i] = (x[i] - mean) * scale + shift
+            for i in range(length):
+                out[n, c, i] = (x[n, c, i] - mean) * scale + shift
 
 
-@njit(parallel=True, **flags)
-def batch_backward(g, x, batch, channels, length, weight, means, variances, epsilon, to_x, to_weight, to_bias):
-    for c in prange(channels):
-        size = batch * length
+@njit(parallel=False, **flags)
+def batch_backward(g, x, weight, means, variances, epsilon, to_x, to_weight, to_bias):
+    batch, channels, length = x.shape
+    lanes = np.empty(SHORT, x.dtype)
+    for c in range(channels):
         mean = means[c]
         inverse = 1 / math.sqrt(variances[c] + epsilon)
-        sum_g, sum_gx = 0.0, 0.0
+        sum_g = sum_of(g, c, lanes)
+        sum_gs = products_of(g, x, c, mean, lanes) * inverse  # of g times the score
+        to_weight[c], to_bias[c] = sum_gs, sum_g
+        one = real(weight[c] * inverse)
+        two = real(weight[c] * inverse * inverse * sum_gs / (batch * length))
+        three = real(weight[c] * inverse * sum_g / (batch * length))
         for n in range(batch):
-            at = (n * channels + c) * length
-            a, b = moments(g, x, at, at + length, mean)
-            sum_g += a
-            sum_gx += b
-        to_weight[c] = sum_gx * inverse
-        to_bias[c] = sum_g
-        one = weight[c]
-        one *= inverse                                  # to_x = one * g - two * (x - mean) - three
-        two = one
-        two *= inverse * inverse * sum_gx / size
-        three = one
-        three *= sum_g / size
-        for n in range(batch):
-            at = (n * channels + c) * length
-            for i in range(at, at + length):
-                to_x[i] = one * g[i] - two * (x[i] - mean) - three
+            for i in range(length):
+                to_x[n, c, i] = one * g[n, c, i] - two * (x[n, c, i] - mean) - three
 
 
-@njit(parallel=True, **flags)
-def rows_forward(x, rows, period, channels, length, weight, bias, epsilon, out, means, variances):
-    for r in prange(rows):
-        size = channels * length
-        at = r * size
-        means[r] = total(x, at, at + size) / size
+@njit(parallel=False, **flags)
+def rows_forward(x, weight, bias, epsilon, out, means, variances):
+    rows, size = x.shape
+    for r in range(rows):
+        total = real(0)
+        for i in range(size):
+            total += x[r, i]
+        mean = real(total / size)
+        squares = real(0)
+        for i in range(size):
+            squares += (x[r, i] - mean) * (x[r, i] - mean)
+        means[r], variances[r] = mean, squares / size
+        inverse = real(1 / math.sqrt(squares / size + epsilon))
+        for i in range(size):
+            out[r, i] = (x[r, i] - mean) * inverse * weight[i] + bias[i]
+
+
+@njit(parallel=False, **flags)
+def rows_backward(g, x, weight, means, variances, epsilon, to_x, to_weight, to_bias):
+    """to_weight, to_bias: float64 [M] of zeros."""
+    rows, size = x.shape
+    sums = np.zeros((2, size), x.dtype)
+    for r in range(rows):
         mean = means[r]
-        variances[r] = spread(x, at, at + size, mean) / size
-        inverse = weight[0]
-        inverse = 1 / math.sqrt(variances[r] + epsilon)
-        first = (r % period) * channels
-        if length == 1:
+        inverse = real(1 / math.sqrt(variances[r] + epsilon))
+        total = real(0)   # of u = g * weight
+        product = real(0)  # of u * (x - mean)
+        for i in range(size):
+            u = g[r, i] * weight[i]
+            total += u
+            product += u * (x[r, i] - mean)
+        two, three = real(product / size * inverse * inverse * inverse), real(total / size * inverse)
+        for i in range(size):
+            to_x[r, i] = g[r, i] * weight[i] * inverse - two * (x[r, i] - mean) - three
+        for i in range(size):  # a loop of its own: with one array more LLVM would not vectorise
+            sums[0, i] += g[r, i] * (x[r, i] - mean) * inverse
+            sums[1, i] += g[r, i]
+        if r % 256 == 255 or r == rows - 1:
             for i in range(size):
-                out[at + i] = (x[at + i] - mean) * inverse * weight[first + i] + bias[first + i]
-        else:
-            for c in range(channels):
-                scale, shift = weight[first + c] * inverse, bias[first + c]
-                for i in range(at + c * length, at + (c + 1) * length):
-                    out[i] = (x[i] - mean) * scale + shift
+                to_weight[i] += sums[0, i]
+                to_bias[i] += sums[1, i]
+            sums[:] = 0
 
 
-@njit(parallel=True, **flags)
-def rows_backward(g, x, rows, period, channels, length, weight, means, variances, epsilon, to_x, weights, biases):
-    """weights, biases: zeros [parts, period * channels]; the caller sums them over the parts."""
-    parts = len(weights)
-    for part in prange(parts):
-        size = channels * length
-        for r in range(rows * part // parts, rows * (part + 1) // parts):
-            at = r * size
-            mean = means[r]
-            inverse = weight[0]
-            inverse = 1 / math.sqrt(variances[r] + epsilon)
-            first = (r % period) * channels
-            sum_u, sum_us = 0.0, 0.0                     # of u = g * weight, and of u * (x - mean)
-            if length == 1:
-                a = mean - mean
-                b = mean - mean
-                for i in range(size):
-                    u = g[at + i] * weight[first + i]
-                    a += u
-                    b += u * (x[at + i] - mean)
-                sum_u, sum_us = a, b
-            else:
-                for c in range(channels):
-                    start = at + c * length
-                    a, b = moments(g, x, start, start + length, mean)
-                    weights[part, first + c] += b * inverse
-                    biases[part, first + c] += a
-                    sum_u += a * weight[first + c]
-                    sum_us += b * weight[first + c]
-            two = mean - mean
-            two = sum_us / size * inverse * inverse * inverse
-            three = sum_u / size * inverse
-            if length == 1:
-                for i in range(size):
-                    centred = x[at + i] - mean
-                    to_x[at + i] = g[at + i] * weight[first + i] * inverse - two * centred - three
-                    weights[part, first + i] += g[at + i] * centred * inverse
-                    biases[part, first + i] += g[at + i]
-            else:
-                for c in range(channels):
-                    one = weight[first + c] * inverse
-                    for i in range(at + c * length, at + (c + 1) * length):
-                        to_x[i] = one * g[i] - two * (x[i] - mean) - three
+@njit(parallel=False, **flags)
+def groups_forward(x, period, weight, bias, epsilon, out, means, variances):
+    rows, channels, length = x.shape
+    for r in range(rows):
+        result = 0.0
+        for c in range(channels):
+            part = real(0)
+            for i in range(length):
+                part += x[r, c, i]
+            result += part
+        mean = real(result / (channels * length))
+        result = 0.0
+        for c in range(channels):
+            part = real(0)
+            for i in range(length):
+                part += (x[r, c, i] - mean) * (x[r, c, i] - mean)
+            result += part
+        means[r], variances[r] = mean, result / (channels * length)
+        inverse = 1 / math.sqrt(variances[r] + epsilon)
+        first = r % period * channels
+        for c in range(channels):
+            scale, shift = real(weight[first + c] * inverse), bias[first + c]
+            for i in range(length):
+                out[r, c, i] = (x[r, c, i] - mean) * scale + shift
+
+
+@njit(parallel=False, **flags)
+def groups_backward(g, x, period, weight, means, variances, epsilon, to_x, to_weight, to_bias):
+    """to_weight, to_bias: float64 of zeros."""
+    rows, channels, length = x.shape
+    for r in range(rows):
+        mean = means[r]
+        inverse = 1 / math.sqrt(variances[r] + epsilon)
+        first = r % period * channels
+        total, product = 0.0, 0.0  # of u = g * weight, and of u * (x - mean)
+        for c in range(channels):
+            a = real(0)
+            b = real(0)
+            for i in range(length):
+                a += g[r, c, i]
+                b += g[r, c, i] * (x[r, c, i] - mean)
+            to_weight[first + c] += b * inverse
+            to_bias[first + c] += a
+            total += a * weight[first + c]
+            product += b * weight[first + c]
+        two = real(product / (channels * length) * inverse * inverse * inverse)
+        three = real(total / (channels * length) * inverse)
+        for c in range(channels):
+            one = real(weight[first + c] * inverse)
+            for i in range(length):
+                to_x[r, c, i] = one * g[r, c, i] - two * (x[r, c, i] - mean) - three

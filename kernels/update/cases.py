@@ -26,6 +26,11 @@ def numpy_dtype(name: str) -> np.dtype:
     return np.dtype(name)
 
 
+def on_host(array) -> np.ndarray:
+    """The array in NumPy; waits for a GPU."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
 def layout_of(sizes) -> tuple[list[int], list[int], int]:
     """begin and end of each size when padded to multiples of 64, and the whole length."""
     begin, total = [], 0
@@ -67,6 +72,7 @@ class Problem:
     on_nonfinite: str = "propagate"
     seed: int = 0
     engine: object = None
+    xp: object = np  # NumPy or CuPy: where the buffers lie
 
     def __post_init__(self):
         rng = np.random.default_rng(self.seed)
@@ -79,7 +85,7 @@ class Problem:
 
         def values(dtype, positive=False):
             x = rng.standard_normal(total)
-            return np.where(inside, np.abs(x) if positive else x, 0).astype(numpy_dtype(dtype))
+            return self.xp.asarray(np.where(inside, np.abs(x) if positive else x, 0).astype(numpy_dtype(dtype)))
 
         param = values(self.dtype)
         master = param.astype(np.float32) if self.master else None
@@ -87,7 +93,7 @@ class Problem:
         state = {name: values(self.real, positive=True) for name in self.rule.state}
         if {"s", "a"} <= set(state):
             state["a"] *= 0.1  # a centered rule has s >= a * a
-            state["s"] += np.where(inside, 1, 0).astype(self.real)
+            state["s"] += self.xp.asarray(inside.astype(self.real))
         self.bucket = Bucket(
             param,
             values(self.grad_dtype or self.dtype),
@@ -105,11 +111,11 @@ class Problem:
 
     def new_gradients(self, scale: float = 1.0):
         g = self.bucket.grad
-        g[...] = np.where(self.inside, self.rng.standard_normal(g.size) * scale, 0).astype(g.dtype)
+        g[...] = self.xp.asarray(np.where(self.inside, self.rng.standard_normal(g.size) * scale, 0).astype(g.dtype))
 
     def split(self, array) -> list[np.ndarray]:
         """The rows' values, as float64 copies."""
-        return [np.array(array[b:e], np.float64) for b, e in self.ranges]
+        return [np.array(on_host(array)[b:e], np.float64) for b, e in self.ranges]
 
     def true_parameter(self):
         return self.bucket.param if self.bucket.master is None else self.bucket.master
@@ -131,16 +137,15 @@ class Problem:
         for name in bucket.state:
             self._compare(name, bucket.state[name], [s[name] for s in new_states], tolerance)
         if self.master:
-            np.testing.assert_array_equal(
-                bucket.param, bucket.master.astype(bucket.param.dtype), "param is not master, rounded"
-            )
+            rounded = on_host(bucket.master).astype(numpy_dtype(self.dtype))
+            np.testing.assert_array_equal(on_host(bucket.param), rounded, "param is not master, rounded")
         if self.ema:
             active = step.host.tags[:, TAGS.index("active")] != INACTIVE
             moved = [e + (1 - ema_decay) * (p - e) if on else e for e, p, on in zip(ema_before, expected, active)]
             self._compare("ema", bucket.ema, moved, tolerance)
 
     def _compare(self, what, buffer, expected, tolerance):
-        got = np.asarray(buffer, np.float64)
+        got = on_host(buffer).astype(np.float64)
         assert not got[~self.inside].any(), f"{what}: padding was written"
         for row, ((b, e), want) in enumerate(zip(self.ranges, expected)):
             np.testing.assert_allclose(got[b:e], want, rtol=tolerance, atol=tolerance, err_msg=f"{what} of row {row}")

@@ -28,7 +28,8 @@ x = np.zeros(5)
 module = build.numba_module({ADD!r})
 module.add(x)
 assert (x == 1).all()
-print(module.__dict__.get("__file__"), sum(module.add.stats.cache_hits.values()) if "__file__" in module.__dict__ else "none")
+print(module.__dict__.get("__file__"),
+      sum(module.add.stats.cache_hits.values()) if "__file__" in module.__dict__ else "none")
 """
 
 

@@ -1,0 +1,77 @@
+"""The same checks on a real GPU: every rule, the dtypes, sparse rows, replay from a graph. `make gpu-check` runs
+them."""
+
+import numpy as np
+import pytest
+
+from gpuflow_kernels.norm import global_norm
+from gpuflow_kernels.update import CLIP_GROUP, DENSE, SPARSE, rules
+from gpuflow_kernels.update.cases import Problem, every_strategy, on_host
+from gpuflow_kernels.update.rules import RULES
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture
+def cupy():
+    try:
+        import cupy
+    except ImportError:
+        pytest.skip("CuPy is missing: pip install 'gpuflow[cuda13x]'")
+    if not cupy.cuda.is_available():
+        pytest.skip("CuPy sees no GPU")
+    return cupy
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_every_rule_with_every_strategy(rule, cupy):
+    problem = Problem(rule, columns=every_strategy(9), xp=cupy)
+    for _ in range(2):
+        problem.check_step(lr=[0.1, 0.02])
+        problem.new_gradients()
+    problem.step.set_active(np.arange(9) % 3 != 1)
+    problem.check_step(lr=[0.1, 0.02])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "master", "ema"), [("bfloat16", True, True), ("float16", False, False), ("float64", False, True)]
+)
+def test_dtypes(dtype, master, ema, cupy):
+    problem = Problem(rules.adamw, dtype=dtype, master=master, ema=ema, columns=every_strategy(9, 1), xp=cupy)
+    problem.check_step(ema_decay=0.9)
+
+
+def test_sparse_rows(cupy):
+    ids, values = np.array([49, 3, 7]), np.random.default_rng(0).standard_normal((3, 12)).astype(np.float32)
+    results = []
+    for xp in (np, cupy):
+        problem = Problem(rules.adam, (5, 600), columns={"clip": CLIP_GROUP, "hi": 0.5, "l2": 0.1}, xp=xp)
+        problem.step.set_active([DENSE, SPARSE])
+        problem.step.run(0.1, rules.adam.at(2), sparse=[(1, xp.asarray(ids), xp.asarray(values))])
+        results.append(on_host(problem.bucket.param))
+    np.testing.assert_allclose(*results, rtol=2e-6, atol=2e-6)
+
+
+def test_norm_of_loose_arrays(cupy):
+    x = cupy.full(10**8, 1e-4, np.float32)
+    assert abs(float(global_norm([x])) / (1e4 * np.float64(np.float32(1e-4))) - 1) < 1e-9
+
+
+def test_a_graph_replays_the_same_bits(cupy):
+    """Rate, numbers and clip scale change in device memory between replays."""
+    plain, graphed = (Problem(rules.adamw, columns={"clip": CLIP_GROUP, "hi": 1.0}, xp=cupy) for _ in range(2))
+    stream = cupy.cuda.Stream(non_blocking=True)
+    cupy.cuda.Device().synchronize()
+    with stream:
+        for problem in (plain, graphed):
+            problem.step.run(0.1, rules.adamw.at(1))
+        stream.begin_capture()
+        graphed.step.launch()
+        graph = stream.end_capture()
+        for t in range(2, 8):
+            plain.step.run(0.1 / t, rules.adamw.at(t))
+            graphed.step.refresh(0.1 / t, rules.adamw.at(t))
+            graph.launch(stream)
+        stream.synchronize()
+    assert (plain.bucket.param == graphed.bucket.param).all()
+    assert plain.step.norm(0) == graphed.step.norm(0)

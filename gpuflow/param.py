@@ -268,6 +268,7 @@ def fingerprint(initializer: Initializer) -> tuple:
 
     parts = []
     for key, value in sorted(vars(initializer).items()):
+        value = value._array if isinstance(value, Tensor) else value
         if device.is_array(value):
             array = np.ascontiguousarray(device.to_numpy(value))
             digest = hashlib.blake2b(array.view(np.uint8).reshape(-1).data, digest_size=8).hexdigest()

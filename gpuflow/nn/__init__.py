@@ -11,6 +11,13 @@ from gpuflow.nn.norm import *  # noqa: F403
 from gpuflow.nn.pooling import *  # noqa: F403
 from gpuflow.param import Parameter
 
-__all__ = ["ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Parameter", "clip", "functional",
-           "initializer", *(name for part in (activation, common, container, conv, loss, norm, pooling)
-                            for name in part.__all__)]
+# Paddle 3.3 gives these a second name
+_ALSO = {f"{name}{axes}d": globals()[f"{name}{axes}D"] for axes in (1, 2, 3) for name in (
+    "AdaptiveMaxPool", "CircularPad", "ConstantPad", "Conv", "LPPool", "ReflectionPad", "ReplicationPad")
+    if f"{name}{axes}D" in globals()}
+globals().update(_ALSO)
+Module, ModuleDict, ModuleList = Layer, container.LayerDict, container.LayerList
+
+__all__ = ["ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module", "ModuleDict", "ModuleList",
+           "Parameter", "clip", "functional", "initializer", *_ALSO,
+           *(name for part in (activation, common, container, conv, loss, norm, pooling) for name in part.__all__)]

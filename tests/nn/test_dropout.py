@@ -54,7 +54,7 @@ def test_axes_fall_together():
 
 
 @pytest.mark.parametrize(("function", "shape", "kwargs", "channel"), [
-    (F.dropout1d, (30, 10, 4), {}, 1), (F.dropout2d, (30, 10, 4, 2), {}, 1),
+    (F.dropout2d, (30, 10, 4, 2), {}, 1),
     (F.dropout2d, (30, 4, 2, 10), {"data_format": "NHWC"}, 3), (F.dropout3d, (30, 10, 2, 2, 3), {}, 1),
     (F.dropout3d, (30, 2, 2, 3, 10), {"data_format": "NDHWC"}, 4)])
 def test_channels_fall_whole(function, shape, kwargs, channel):
@@ -65,6 +65,16 @@ def test_channels_fall_whole(function, shape, kwargs, channel):
         function(ones(3), 0.5)
     with pytest.raises(ValueError, match="data_format"):
         function(ones(*shape), 0.5, data_format="NX")
+
+
+def test_dropout1d_takes_a_batch_or_one_sample():
+    for shape in ((30, 10, 4), (300, 4)):
+        out = F.dropout1d(ones(*shape), 0.5).numpy()
+        assert (out.min(axis=-1) == out.max(axis=-1)).all() and 0.2 < (out == 0).mean() < 0.8
+    x = ones(30, 4)
+    assert F.dropout1d(x, 0.5, inplace=True) is x and (x.numpy() == 0).any()
+    with pytest.raises(ValueError, match="2 or 3 axes"):
+        F.dropout1d(ones(3))
 
 
 def test_layers_drop_while_training_only():

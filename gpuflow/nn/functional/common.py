@@ -4,7 +4,7 @@ import numpy as np
 from gpuflow import dtypes
 from gpuflow.dispatch import call, call_inplace
 from gpuflow.errors import explain
-from gpuflow.ops.index import Slot
+from gpuflow.nn.functional.padding import longer
 from gpuflow.ops.registry import OPS, normal_axes
 from gpuflow.tensor import Tensor, to_tensor
 
@@ -71,9 +71,11 @@ def _channel_dropout(where, x, p, training, data_format, formats):
     return dropout(x, p, (0, data_format.index("C")), training)
 
 
-def dropout1d(x, p=0.5, training=True, data_format="NCL", name=None):
-    """Drops whole channels of [N, C, L]."""
-    return _channel_dropout("dropout1d", x, p, training, data_format, ("NCL", "NLC"))
+def dropout1d(input, p=0.5, training=True, inplace=False):
+    """Drops whole channels of [N, C, L] or [C, L]. inplace: the result replaces the numbers of input."""
+    if len(input.shape) not in (2, 3):
+        raise ValueError(explain("dropout1d", "2 or 3 axes", str(input.shape)))
+    return dropout(input, p, tuple(range(len(input.shape) - 1)), training, inplace)
 
 
 def dropout2d(x, p=0.5, training=True, data_format="NCHW", name=None):
@@ -144,7 +146,7 @@ def pad(x, pad, mode="constant", value=0.0, data_format=None, pad_from_left_axis
         return call(OPS["pad"], (x,), {"pads": tuple(widths.get(i, (0, 0)) for i in range(rank)), "value": value})
     for axis, (before, after) in widths.items():
         if before or after:
-            x = _pad_by_index(x, axis, before, after, mode)
+            x = longer(x, axis, before, after, mode)
     return x
 
 
@@ -154,19 +156,6 @@ def _spatial_axes(rank, data_format):
     if data_format not in formats:
         raise ValueError(explain("pad", f"data_format {' or '.join(formats)} for {rank} axes", repr(data_format)))
     return [i for i, letter in enumerate(data_format) if letter not in "NC"]
-
-
-def _pad_by_index(x, axis, before, after, mode):
-    """x with the elements of one axis in the order that a border of copies needs."""
-    size = x.shape[axis]
-    limit = {"reflect": size - 1, "circular": size, "replicate": None}[mode]
-    if before < 0 or after < 0 or (limit is not None and max(before, after) > limit) or not size:
-        raise ValueError(explain(f"pad(mode={mode!r})", f"sizes in [0, {limit}] for an axis of {size}",
-                                 f"{before} and {after}"))
-    order = np.pad(np.arange(size), (before, after),
-                   mode={"reflect": "reflect", "circular": "wrap", "replicate": "edge"}[mode])
-    index = (*[slice(None)] * axis, Slot(0))
-    return call(OPS["getitem"], (x, to_tensor(order, place=x.place)), {"index": index})
 
 
 def zeropad2d(x, padding, data_format="NCHW", name=None):

@@ -14,17 +14,23 @@ def extended(x, count: int, mode: str, data_format: str):
     """x with `count` elements more at both ends of every spatial axis. mode: "reflect", "replicate" or "circular"."""
     first = 1 if data_format[-1] == "C" else 2
     for axis in range(first, first + len(data_format) - 2):
-        size = x.shape[axis]
-        if count > {"reflect": size - 1, "circular": size}.get(mode, count):
-            raise ValueError(explain(f"padding_mode {mode!r}", f"padding that axis {axis} of {list(x.shape)} can give",
-                                     str(count)))
-        places = np.arange(-count, size + count)
-        if mode == "reflect":
-            places = size - 1 - np.abs(size - 1 - np.abs(places))
-        elif mode == "replicate":
-            places = places.clip(0, size - 1)
-        else:
-            places = places % size
-        index = (*[slice(None)] * axis, Slot(0))
-        x = call(OPS["getitem"], (x, to_tensor(places, place=x.place)), {"index": index})
+        x = longer(x, axis, count, count, mode)
     return x
+
+
+def longer(x, axis: int, before: int, after: int, mode: str):
+    """x with elements of its own in front of and behind those of one axis; ValueError where it has not enough."""
+    size = x.shape[axis]
+    most = {"reflect": size - 1, "circular": size, "replicate": None if size else 0}[mode]
+    if before < 0 or after < 0 or (most is not None and max(before, after) > most):
+        raise ValueError(explain(f"padding mode {mode!r}", f"padding that axis {axis} of {list(x.shape)} can give",
+                                 str(before) if before == after else f"{before} and {after}"))
+    places = np.arange(-before, size + after)
+    if mode == "reflect":
+        places = size - 1 - np.abs(size - 1 - np.abs(places))
+    elif mode == "replicate":
+        places = places.clip(0, size - 1)
+    else:
+        places = places % size
+    index = (*[slice(None)] * axis, Slot(0))
+    return call(OPS["getitem"], (x, to_tensor(places, place=x.place)), {"index": index})

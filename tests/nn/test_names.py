@@ -1,0 +1,57 @@
+"""The public names of paddle.nn 3.3.1 and their parameters: all here and alike, but for what the two tables say."""
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+from gpuflow import nn
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "nn_signatures.json").read_text())
+ROOMS = {"nn": nn, "functional": nn.functional, "initializer": nn.initializer}
+
+MISSING = {   # room -> names that wait
+    "nn": """AdaptiveLogSoftmaxWithLoss BeamSearchDecoder BiRNN CTCLoss ChannelShuffle Fold FractionalMaxPool2D
+        FractionalMaxPool3D GRU GRUCell HSigmoidLoss LSTM LSTMCell MultiHeadAttention MultiLabelMarginLoss PixelShuffle
+        PixelUnshuffle RNN RNNCellBase RNNTLoss SimpleRNN SimpleRNNCell SpectralNorm SyncBatchNorm Transformer
+        TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer Unfold Upsample
+        UpsamplingBilinear2D UpsamplingNearest2D dynamic_decode""",
+    "functional": """adaptive_log_softmax_with_loss affine_grid channel_shuffle class_center_sample ctc_loss
+        flash_attention_v3_varlen flash_attn_qkvpacked flash_attn_varlen_qkvpacked flashmask_attention fold
+        fractional_max_pool2d fractional_max_pool3d gather_tree grid_sample hsigmoid_loss interpolate
+        margin_cross_entropy moe_permute moe_unpermute multi_label_margin_loss npair_loss pixel_shuffle pixel_unshuffle
+        rnnt_loss scaled_dot_product_attention sparse_attention temporal_shift unfold upsample""",
+    "initializer": "",
+}
+DIFFERENT = {   # name -> why its parameters are not Paddle's
+    "nn.KLDivLoss": "takes a name like every other layer", "nn.MSELoss": "takes a name like every other layer",
+    "nn.Parameter": "names what Paddle hides in *args and **kwargs",
+    **{f"functional.{name}_": "in-place twins pass on what they get" for name in (
+        "elu", "hardtanh", "leaky_relu", "relu", "tanh", "thresholded_relu")},
+    **{f"functional.{name}": "no out=" for name in ("sigmoid", "softmax", "tanh")},
+    "functional.softplus": "defaults are floats", "functional.triplet_margin_loss": "p is a float",
+    "initializer.Bilinear": "has no __init__",
+}
+NAMES = [(room, name) for room, names in GOLDEN.items() for name in names if name not in MISSING[room].split()]
+
+
+def parameters(thing) -> list:
+    function = thing.__init__ if inspect.isclass(thing) else thing
+    return [[p.name, None if p.default is p.empty else repr(p.default)]
+            for p in inspect.signature(function).parameters.values() if p.name != "self"]
+
+
+@pytest.mark.parametrize(("room", "name"), NAMES)
+def test_parameters_are_paddles(room, name):
+    thing = getattr(ROOMS[room], name)
+    assert name in ROOMS[room].__all__
+    if f"{room}.{name}" not in DIFFERENT:
+        assert parameters(thing) == GOLDEN[room][name]
+
+
+def test_the_tables_are_still_needed():
+    arrived = [name for room, names in MISSING.items() for name in names.split() if hasattr(ROOMS[room], name)]
+    assert not arrived, "no longer missing, delete"
+    alike = [f"{room}.{name}" for room, name in NAMES if f"{room}.{name}" in DIFFERENT
+             and parameters(getattr(ROOMS[room], name)) == GOLDEN[room][name]]
+    assert not alike, "no longer different, delete"

@@ -178,8 +178,25 @@ def _index(where, tensor, index):
     return template, arrays
 
 
+def _ints_apart(template) -> bool:
+    """True when ints and index tensors stand apart, as in x[0, :, ids]: NumPy would move the axis of ids to the front."""
+    if type(template) is not tuple or not any(type(p) is int for p in template):
+        return False
+    places = [i for i, p in enumerate(template) if type(p) in (int, Slot)]
+    return any(type(p) is Slot for p in template) and places[-1] - places[0] >= len(places)
+
+
 def __getitem__(self, index):
     template, arrays = _index("tensor[index]", self, index)
+    if arrays and _ints_apart(template):  # ints first: they only take away an axis
+        first: list = []
+        for p in template:
+            if isinstance(p, Slot):
+                first += [slice(None)] * (arrays[p.i].ndim if arrays[p.i].dtype is dtypes.bool_ else 1)
+            elif p is not None:
+                first.append(p if type(p) is int or p is Ellipsis else slice(None))
+        self = call(OPS["getitem"], (self,), {"index": tuple(first)})
+        template = tuple(p for p in template if type(p) is not int)
     return call(OPS["getitem"], (self, *arrays), {"index": template})
 
 
@@ -195,6 +212,9 @@ def __setitem__(self, index, value):
         value = value if isinstance(value, bool | int | float) else to_tensor(value, self.dtype, self.place)
     elif value.dtype is not self.dtype:
         value = astype(value, self.dtype)
+    if arrays and _ints_apart(template) and getattr(value, "size", 1) != 1:
+        raise IndexError(explain("tensor[index] = value", "ints and index tensors side by side, or one number as the value",
+                                 repr(index), "gpuflow.to_tensor([i]) in place of the int i"))
     wanted = not self.stop_gradient or (isinstance(value, Tensor) and not value.stop_gradient)
     if wanted and tape.is_grad_enabled():
         call_inplace(OPS["setitem"], self, (self, value, *arrays), {"index": template})

@@ -3,6 +3,8 @@
 `seed(n)` makes a run repeat bit for bit on a device. The numbers of a CPU and a GPU differ for the same seed.
 Generators are made when first used, so that setting a seed touches no device.
 """
+import os
+
 import numpy as np
 
 from gpuflow import device as _device
@@ -41,9 +43,9 @@ class Generator:
             self.rng.bit_generator.state = state["bit_generator"]
 
 
-_initial_seed = int(np.random.SeedSequence().entropy % (1 << 63))
+_initial_seed = int.from_bytes(os.urandom(8)) >> 1  # np.random itself takes 8 ms to import
 _generators: dict = {}
-_host: np.random.Generator | None = None
+_host = None  # a numpy.random.Generator
 
 
 def _checked(seed) -> int:
@@ -73,7 +75,7 @@ def default_generator(place=None) -> Generator:
     return _generators[place]
 
 
-def host_rng() -> np.random.Generator:
+def host_rng() -> "np.random.Generator":
     """The generator for decisions taken on the host: shuffles, splits, worker seeds. Seeded by `seed` as well."""
     global _host
     if _host is None:

@@ -287,8 +287,8 @@ def numel(x, name=None):
 
 
 def shape(input):
-    """The shape as an int32 tensor."""
-    return to_tensor(list(input.shape), "int32", input.place)
+    """The shape as an int64 tensor."""
+    return to_tensor(list(input.shape), "int64", input.place)
 
 
 def rank(input):

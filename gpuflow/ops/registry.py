@@ -121,12 +121,16 @@ class Saved:
 def _in_wide_float(forward):
     """`forward` of an op with `as_float`."""
 
+    float32, float64 = np.dtype("float32"), np.dtype("float64")
+
     def wide(xp, x, *rest, **attrs):
         kind = x.dtype
-        if kind.itemsize > 2 and kind.kind == "f":
+        if kind is float32 or kind is float64:
             return forward(xp, x, *rest, **attrs)
         if kind.kind in "biu":
             return forward(xp, x.astype(dtypes.default_float().dtype), *rest, **attrs)
+        if kind.itemsize > 2:  # a dtype of another byte order, say
+            return forward(xp, x, *rest, **attrs)
         narrow = forward(xp, x.astype(xp.float32), *rest, **attrs)
         return tuple(a.astype(kind) for a in narrow) if type(narrow) is tuple else narrow.astype(kind)
 

@@ -22,8 +22,10 @@ def _register(name, text, forward, slope, saves="x", as_float=True):
              quiet=name not in _NEVER_WARN, as_float=as_float)(forward)
     if slope is None:
         new.grad(lambda xp, g, saved: (xp.zeros_like(g),))
+    elif saves == "x":
+        new.grad(lambda xp, g, saved: (g * slope(xp, saved.x),))
     else:
-        new.grad(lambda xp, g, saved: (g * slope(xp, getattr(saved, saves)),))
+        new.grad(lambda xp, g, saved: (g * slope(xp, saved.out),))
     return new
 
 

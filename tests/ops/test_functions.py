@@ -1,0 +1,55 @@
+"""Functions, operators and indexing against Paddle 3.3.1: numbers, dtypes, shapes, gradients and refusals.
+
+tests/golden/function_cases.py lists the expressions; tests/golden/make_functions.py wrote what Paddle makes of them.
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpuflow
+from tests.golden.function_cases import EXPRESSIONS, FLOATS, inputs
+from tests.golden.make_functions import evaluate
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "functions.json").read_text())
+
+# Where gpuflow differs on purpose.
+DIFFERENT = {}
+
+# float32 on both sides: sums of up to 24 terms and libm's last digits differ by some units in the last place (6e-8), more
+# where terms cancel. float16 appears only through promotion to float32.
+RTOL, ATOL = 2e-5, 2e-6
+
+
+def test_the_golden_file_is_of_these_expressions():
+    assert list(GOLDEN) == EXPRESSIONS
+
+
+def _array(entry):
+    return np.array([float(v) if isinstance(v, str) else v for v in entry["values"]], entry["dtype"]).reshape(entry["shape"])
+
+
+def _assert_same(got, expected):
+    assert (got["dtype"], got["shape"]) == (expected["dtype"], expected["shape"])
+    np.testing.assert_allclose(_array(got), _array(expected), rtol=RTOL, atol=ATOL)
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_as_paddle(expression):
+    expected = GOLDEN[expression]
+    got = evaluate(gpuflow, expression, inputs(), FLOATS)
+    if expression in DIFFERENT:
+        assert got != expected, "no longer different: take it off the list"
+        return
+    if "error" in expected:
+        assert "error" in got, f"Paddle refuses it with {expected['error']}"
+        return
+    assert "error" not in got, f"refused with {got['error']}"
+    assert len(got["results"]) == len(expected["results"])
+    for mine, theirs in zip(got["results"], expected["results"], strict=True):
+        _assert_same(mine, theirs)
+    mine, theirs = got.get("gradients", {}), expected.get("gradients", {})
+    assert mine.keys() == theirs.keys()
+    for name in theirs:
+        _assert_same(mine[name], theirs[name])

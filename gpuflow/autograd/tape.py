@@ -153,7 +153,7 @@ def rebind(name, target, out):
             raise RuntimeError(explain(name, "a tensor that is no leaf of the graph",
                                        f"the leaf {target.name}, whose gradient is wanted", "the op that is not in place"))
         target._node, target._index = out._node, out._index
-    target._array = out._array
+    target._array, target._grad_slot = out._array, None   # an optimizer's range has the old shape
     return target
 
 

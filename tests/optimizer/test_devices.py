@@ -1,0 +1,122 @@
+"""The optimizers on arrays that are not NumPy's: the stand-in for CuPy runs the CUDA text on the CPU."""
+import numpy as np
+import pytest
+
+import gpuflow
+from gpuflow import device, nn, optimizer
+from gpuflow.ops.rows import SparseRows
+from tests import fake_cupy
+from tests.optimizer.helpers import parameter, same, values
+
+SHAPES = ((40, 7), (3,), ())
+
+
+@pytest.fixture
+def gpu():
+    with fake_cupy.installed() as cupy:
+        yield cupy
+
+
+def build(place, dtype="float32", cls=optimizer.AdamW, **kwargs):
+    rng = np.random.default_rng(1)
+    params = [parameter(rng.normal(size=s), dtype=dtype) for s in SHAPES]
+    nn.ParameterList(params).to(place)
+    return params, cls(0.1, parameters=params, grad_clip=nn.ClipGradByGlobalNorm(1.0), **kwargs)
+
+
+def train(params, opt, steps, first=0, spoil=()):
+    for k in range(first, first + steps):
+        rng = np.random.default_rng(300 + k)
+        for p in params:
+            g = rng.normal(size=p.shape).astype(np.float32)
+            g = np.full_like(g, np.nan) if k in spoil else g
+            (p * gpuflow.to_tensor(g, dtype=p.dtype, place=p.place)).sum().backward()
+        opt.step()
+        opt.clear_grad()
+
+
+# The two devices add up the norm in another order and may round the root otherwise: a few ulps of values near 1.
+NEAR = {"rtol": 2e-6, "atol": 5e-7}
+
+
+def test_a_gpu_follows_the_cpu(gpu):
+    here, opt_here = build("gpu:0")
+    there, opt_there = build("cpu")
+    for params, opt in ((here, opt_here), (there, opt_there)):
+        train(params, opt, 4)
+    assert all(str(p.place) == "gpu:0" for p in here) and str(opt_here.last_grad_norm.place) == "gpu:0"
+    for a, b in zip(values(here), values(there), strict=True):
+        np.testing.assert_allclose(a, b, **NEAR)
+    assert float(opt_here.last_grad_norm) == pytest.approx(float(opt_there.last_grad_norm), rel=1e-6)
+
+
+def test_a_model_that_moves_takes_its_moments_along(gpu):
+    params, opt = build("cpu")
+    train(params, opt, 2)
+    nn.ParameterList(params).to("gpu:0")
+    train(params, opt, 2, first=2)
+    assert all(str(p.place) == "gpu:0" for p in params)
+    stayed, other = build("cpu")
+    train(stayed, other, 4)
+    for a, b in zip(values(params), values(stayed), strict=True):
+        np.testing.assert_allclose(a, b, **NEAR)
+
+
+def test_a_state_from_one_device_is_loaded_on_the_other(gpu):
+    params, opt = build("gpu:0")
+    train(params, opt, 2)
+    again, _ = build("cpu")
+    for p, q in zip(again, params, strict=True):
+        p.set_value(q.numpy())
+        p.name = q.name
+    fresh = optimizer.AdamW(0.1, parameters=again, grad_clip=nn.ClipGradByGlobalNorm(1.0))
+    fresh.set_state_dict(opt.state_dict())
+    for params_, opt_ in ((params, opt), (again, fresh)):
+        train(params_, opt_, 1, first=2)
+    for a, b in zip(values(params), values(again), strict=True):
+        np.testing.assert_allclose(a, b, **NEAR)
+
+
+def test_a_skipped_step_is_found_out_at_the_next(gpu):
+    params, opt = build("gpu:0", on_nonfinite="skip")
+    twins, plain = build("gpu:0", on_nonfinite="skip")
+    train(params, opt, 2)
+    before = values(params)
+    train(params, opt, 1, first=2, spoil={2})
+    same(values(params), before)
+    assert set(opt.state_dict()["steps"].values()) == {2}
+    train(params, opt, 1, first=3)
+    train(twins, plain, 2)
+    train(twins, plain, 1, first=3)
+    same(values(params), values(twins))
+
+
+def test_master_weights_on_a_gpu(gpu):
+    params, opt = build("gpu:0", dtype="float16", multi_precision=True)
+    train(params, opt, 2)
+    params[1].set_value(np.array([1.0, 2.0, 3.0]))
+    train(params, opt, 1, first=2)
+    assert {p.dtype.name for p in params} == {"float16"}
+    assert (np.abs(params[1].numpy() - [1.0, 2.0, 3.0]) < 0.3).all()
+
+
+def test_sparse_gradients_on_a_gpu(gpu):
+    ends = []
+    for place in ("gpu:0", "cpu"):
+        params, opt = build(place, cls=optimizer.SGD)
+        xp = device.module_of(params[0]._array)
+        rows, block = xp.asarray(np.array([4, 1, 4])), xp.asarray(np.ones((3, 7), np.float32))
+        for _ in range(2):
+            params[0]._grad = SparseRows(rows, block, params[0].shape)
+            opt.step()
+        ends.append(params[0].numpy())
+    np.testing.assert_allclose(*ends, **NEAR)
+
+
+def test_parameters_on_two_devices_are_refused(gpu):
+    params, opt = build("cpu")
+    nn.ParameterList(params[:1]).to("gpu:0")
+    for p in params:
+        p.grad = gpuflow.to_tensor(np.ones(p.shape, np.float32), place=p.place)
+    with pytest.raises(RuntimeError, match=r"on gpu:0 and .* on cpu"):
+        opt.step()

@@ -42,62 +42,51 @@ class Layer:
     def __setattr__(self, name, value):
         kind = "_parameters" if isinstance(value, Parameter) else "_sub_layers" if isinstance(value, Layer) else (
             "_buffers" if isinstance(value, Tensor) else None)
-        fields = self.__dict__
-        if kind is None:
-            held = self._holder(name)
-            if held is None:
-                object.__setattr__(self, name, value)
-            elif value is None:
-                held[name] = None
-            else:
-                raise TypeError(explain(
-                    f"{self._full_name}.{name} = ...", "None or " + {
-                        "_parameters": "a Parameter", "_sub_layers": "a Layer", "_buffers": "a Tensor"}[
-                        next(k for k in _HOLDERS if fields[k] is held)], type(value).__name__,
-                    "p.set_value(...) to change its numbers" if held is fields["_parameters"] else None))
-            return
-        if "_sub_layers" not in fields:
+        held, fields = self._holder(name), self.__dict__
+        if kind is held is None or isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+        elif value is None:
+            fields[held][name] = None
+        elif "_sub_layers" not in fields:
             raise ValueError(explain(f"{type(self).__name__}.{name} = ...", "super().__init__() to be called first",
                                      "an assignment before it"))
-        if kind != "_parameters":
-            if name in self._parameters:
-                raise TypeError(explain(f"{self._full_name}.{name} = ...", "None or a Parameter",
-                                        type(value).__name__, "p.set_value(...) to change its numbers"))
-            if kind == "_buffers":
-                if name in self._sub_layers:
-                    raise TypeError(explain(f"{self._full_name}.{name} = ...", "None or a Layer", type(value).__name__))
-                if name not in self._buffers:   # as in Paddle: only register_buffer makes one that is saved
-                    self._non_persistable_buffer_names_set.add(name)
-        fields.pop(name, None)
-        for other in _HOLDERS:
-            if other != kind:
-                fields[other].pop(name, None)
-        fields[kind][name] = value
+        elif held is not None and (kind is None or _ORDER.index(kind) > _ORDER.index(held)):
+            raise TypeError(explain(f"{self._full_name}.{name} = ...", f"None or {_HOLDERS[held]}",
+                                    type(value).__name__,
+                                    "p.set_value(...) to change its numbers" if held == "_parameters" else None))
+        else:
+            if held is not None and held != kind:
+                del self.__dict__[held][name]
+                self._non_persistable_buffer_names_set.discard(name)
+            if kind == "_buffers" and held != kind:   # as in Paddle: only register_buffer makes one that is saved
+                self._non_persistable_buffer_names_set.add(name)
+            fields.pop(name, None)
+            fields[kind][name] = value
 
     def _holder(self, name):
-        """The dict that has `name` already, or None."""
-        for kind in _HOLDERS:
-            held = self.__dict__.get(kind)
-            if held is not None and name in held:
-                return held
+        """The name of the dict that has `name` already, or None."""
+        fields = self.__dict__
+        for kind in _ORDER:
+            if name in fields.get(kind, ()):
+                return kind
         return None
 
     def __getattr__(self, name):
         fields = self.__dict__
-        parameters = fields.get("_parameters")   # looked at first: every forward reads its weights through here
-        if parameters is not None and name in parameters:
+        parameters = fields.get("_parameters", ())   # looked at first: every forward reads its weights through here
+        if name in parameters:
             return parameters[name]
         held = self._holder(name)
         if held is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return held[name]
+        return fields[held][name]
 
     def __delattr__(self, name):
         held = self._holder(name)
         if held is None:
             object.__delattr__(self, name)
         else:
-            del held[name]
+            del self.__dict__[held][name]
             self._non_persistable_buffer_names_set.discard(name)
 
     def __dir__(self):
@@ -458,9 +447,9 @@ class Layer:
 
     def _state(self, state, include_sublayers, prefix, use_hook, keep_vars, unsaved_too):
         state = OrderedDict() if state is None else state
+        unsaved = () if unsaved_too else self._non_persistable_buffer_names_set
         for name, value in (*self._parameters.items(), *self._buffers.items()):
-            saved = unsaved_too or name not in self._non_persistable_buffer_names_set
-            if value is not None and saved:
+            if value is not None and name not in unsaved:
                 state[prefix + name] = value if keep_vars else value.detach()
         if include_sublayers:
             for name, layer in self._sub_layers.items():
@@ -510,7 +499,9 @@ class Layer:
         return f"{type(self).__name__}({text})"
 
 
-_HOLDERS = ("_parameters", "_sub_layers", "_buffers")
+# Where attributes are registered, and what each dict holds. A value may replace what its own dict or a later one has.
+_HOLDERS = {"_parameters": "a Parameter", "_sub_layers": "a Layer", "_buffers": "a Tensor"}
+_ORDER = tuple(_HOLDERS)
 
 
 def _joined(prefix, name):

@@ -63,6 +63,9 @@ def test_reassigning():
     assert "note" in net._sub_layers and "note" not in net._buffers
     net.note = None
     assert net.note is None and [k for k, _ in net.named_sublayers()][:1] == ["first"]
+    net.turned = gpuflow.to_tensor([1.0])
+    net.turned = net.create_parameter([1])
+    assert "turned" in net.state_dict()   # it was a buffer that is not saved, and is one no more
     net.plain = 3
     net.plain = net.create_parameter([1])
     assert "plain" not in vars(net) and net.plain is net._parameters["plain"]
@@ -78,6 +81,21 @@ def test_a_parameter_is_not_replaced_by_something_else(value):
     value = {"tensor": x(3), "layer": nn.Linear(1, 1)}.get(value, value) if isinstance(value, str) else value
     with pytest.raises(TypeError, match=r"scale.*Parameter"):
         net.scale = value
+
+
+def test_a_propertys_setter_is_used():
+    class Tied(nn.Layer):
+        @property
+        def weight(self):
+            return self.inner
+
+        @weight.setter
+        def weight(self, value):
+            self.inner = value
+
+    layer = Tied()
+    layer.weight = layer.create_parameter([1])
+    assert [name for name, _ in layer.named_parameters()] == ["inner"] and layer.weight is layer.inner
 
 
 def test_before_super_init():

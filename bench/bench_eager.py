@@ -111,7 +111,7 @@ def main() -> None:
     results = {}
     for title, case in CASES.items():
         taken: dict = {side: [] for side in sides}
-        for side, worker in sides.items():
+        for worker in sides.values():
             worker.time(case)  # warm up
         for _ in range(args.rounds):
             for side, worker in sides.items():

@@ -1,5 +1,5 @@
-"""Operators and methods of Tensor, from tables. `install` serves static mode's Variable as well; what moves or overwrites
-memory is for Tensor alone."""
+"""Operators and methods of Tensor, from tables. `install` serves static mode's Variable as well; what moves or
+overwrites memory is for Tensor alone."""
 import functools
 
 import numpy as np
@@ -22,7 +22,8 @@ _COMPARE = {"lt": "less_than", "le": "less_equal", "gt": "greater_than", "ge": "
 _UNARY = {"neg": "neg", "invert": "bitwise_not", "abs": "abs"}
 
 # functions whose first parameter is the tensor: methods of the same name
-_NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensors", "concat", "einsum", "empty", "empty_like",
+_NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensors", "concat", "einsum", "empty",
+               "empty_like",
                "eye", "full", "full_like", "linspace", "meshgrid", "ones", "ones_like", "scatter_nd", "shape", "stack",
                "tril_indices", "triu_indices", "where", "zeros", "zeros_like", "numel", "tolist", "rand", "randint",
                "randint_like", "randn", "randperm", "standard_normal", "uniform", "normal", "bernoulli"}
@@ -30,15 +31,18 @@ _FAMILIES = (math, reduction, manipulation, linalg, search, creation, random)
 _ALIASES = {"bitwise_invert": "bitwise_not", "clamp": "clip", "div": "divide", "eq": "equal", "ge": "greater_equal",
             "gt": "greater_than", "le": "less_equal", "lt": "less_than", "mul": "multiply", "ne": "not_equal",
             "sub": "subtract", "swapdims": "swapaxes", "true_divide": "divide"}
-_INPLACE = ("abs acos acosh add asin asinh atan atanh bitwise_and bitwise_not bitwise_or bitwise_xor cast ceil clip cos "
-            "cosh cumprod cumsum divide erf exp expm1 floor floor_divide frac index_add index_fill index_put lerp log "
-            "log10 log1p log2 logical_and logical_not logical_or logical_xor logit masked_fill mod multiply nan_to_num "
-            "neg pow put_along_axis reciprocal remainder round rsqrt scale scatter sigmoid sign sin sinh sqrt square "
-            "subtract tan tanh tril triu trunc").split()
-_RESHAPING = "flatten reshape squeeze t transpose unsqueeze".split()
+_INPLACE = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atanh", "bitwise_and", "bitwise_not",
+            "bitwise_or", "bitwise_xor", "cast", "ceil", "clip", "cos", "cosh", "cumprod", "cumsum", "divide", "erf",
+            "exp", "expm1", "floor", "floor_divide", "frac", "index_add", "index_fill", "index_put", "lerp", "log",
+            "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit",
+            "masked_fill", "mod", "multiply", "nan_to_num", "neg", "pow", "put_along_axis", "reciprocal", "remainder",
+            "round", "rsqrt", "scale", "scatter", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "subtract",
+            "tan", "tanh", "tril", "triu", "trunc"]
+_RESHAPING = ["flatten", "reshape", "squeeze", "t", "transpose", "unsqueeze"]
 _CASTS = {"bool": "bool", "byte": "uint8", "char": "int8", "double": "float64", "float": "float32", "half": "float16",
           "int": "int32", "long": "int64", "short": "int16",
-          **{name: name for name in ("bfloat16", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8")}}
+          **{name: name for name in ("bfloat16", "float16", "float32", "float64", "int8", "int16", "int32", "int64",
+                                     "uint8")}}
 
 
 def _operator(op):
@@ -174,12 +178,14 @@ def _index(where, tensor, index):
     arrays = [a if hasattr(a, "stop_gradient") else to_tensor(a, place=tensor.place) for a in arrays]
     for a in arrays:
         if a.dtype.is_differentiable:
-            raise IndexError(explain(where, "ints, slices, None, ..., bool or integer tensors", f"a {a.dtype.name} tensor"))
+            raise IndexError(explain(where, "ints, slices, None, ..., bool or integer tensors",
+                                     f"a {a.dtype.name} tensor"))
     return template, arrays
 
 
 def _ints_apart(template) -> bool:
-    """True when ints and index tensors stand apart, as in x[0, :, ids]: NumPy would move the axis of ids to the front."""
+    """True when ints and index tensors stand apart, as in x[0, :, ids]: NumPy would move the axis of ids to the
+    front."""
     if type(template) is not tuple or not any(type(p) is int for p in template):
         return False
     places = [i for i, p in enumerate(template) if type(p) in (int, Slot)]
@@ -213,7 +219,8 @@ def __setitem__(self, index, value):
     elif value.dtype is not self.dtype:
         value = astype(value, self.dtype)
     if arrays and _ints_apart(template) and getattr(value, "size", 1) != 1:
-        raise IndexError(explain("tensor[index] = value", "ints and index tensors side by side, or one number as the value",
+        raise IndexError(explain("tensor[index] = value",
+                                 "ints and index tensors side by side, or one number as the value",
                                  repr(index), "gpuflow.to_tensor([i]) in place of the int i"))
     wanted = not self.stop_gradient or (isinstance(value, Tensor) and not value.stop_gradient)
     if wanted and tape.is_grad_enabled():
@@ -355,7 +362,8 @@ def backward(self, grad_tensor=None, retain_graph=False):
 
 
 def register_hook(self, hook):
-    """Calls hook(gradient) when this tensor's gradient is known; a Tensor that it returns takes the gradient's place."""
+    """Calls hook(gradient) when this tensor's gradient is known; a Tensor that it returns takes the gradient's
+    place."""
     return tape.register_hook(self, hook)
 
 
@@ -385,7 +393,8 @@ def _install_on_tensor() -> None:
         setattr(Tensor, name + "_", inplace(function) if hasattr(function, "op") else _written(function))
     for name in _RESHAPING:
         setattr(Tensor, name + "_", _reshaped(getattr(Tensor, name)))
-    Tensor.clamp_, Tensor.div_, Tensor.mul_, Tensor.sub_ = Tensor.clip_, Tensor.divide_, Tensor.multiply_, Tensor.subtract_
+    for name in ("clamp", "div", "mul", "sub"):
+        setattr(Tensor, name + "_", getattr(Tensor, _ALIASES[name] + "_"))
     for name in ("empty", "full", "ones", "zeros"):
         setattr(Tensor, f"new_{name}", _new(getattr(creation, name)))
     for function in (__setitem__, backward, bernoulli_, copy_, cpu, cuda, exponential_, fill_, fill_diagonal_, normal_,

@@ -128,7 +128,7 @@ def test_the_gradient_moves_back():
     assert y.place.is_gpu_place()
     y.cpu().sum().backward()
     assert x.grad.place.is_cpu_place() and x.grad.tolist() == [3, 3]
-    with pytest.raises(RuntimeError, match="one on cpu|one on gpu"):
+    with pytest.raises(RuntimeError, match="on one device"):
         x + x.cuda()
 
 
@@ -138,7 +138,8 @@ Z = np.random.default_rng(0).standard_normal((3, 4, 5))
 INDICES = {
     "int": 1, "negative": -1, "slice": slice(1, 3), "step": (slice(None), slice(None, None, -2)), "ellipsis": (..., 2),
     "none": (None, 1, None), "pair": (0, slice(1, None), -1), "list": [2, 0, 2], "lists": ([0, 1], [1, 3]),
-    "list_apart": ([0, 2], slice(None), [1, 3]), "column": (slice(None), [0, 3, 3]), "array": np.array([[0, 1], [2, 2]]),
+    "list_apart": ([0, 2], slice(None), [1, 3]), "column": (slice(None), [0, 3, 3]), "array": np.array([[0, 1], [2,
+                                                                                                                 2]]),
     "mask": Z > 0.3, "mask_rows": np.array([True, False, True]), "mask_and_int": (np.array([True, False, True]), 1),
     "empty": [], "scalar_array": np.array(2), "true": True,
 }

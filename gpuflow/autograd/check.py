@@ -14,14 +14,17 @@ def check_gradients(function, inputs, order: int = 2, eps: float = 1e-5, rtol: f
 
     function: takes tensors and returns a tensor or a tuple of them; outputs that carry no gradient are left out. It
     must give the same result for the same inputs (a random one has to seed itself).
-    inputs: tensors, arrays, numbers or None. The float64 ones that are arrays, or tensors with stop_gradient=False, are checked, one
-    after the other; all others are constants. Lower precision is refused: differences of float32 say nothing.
+    inputs: tensors, arrays, numbers or None. The float64 ones that are arrays, or tensors with stop_gradient=False,
+    are checked, one after the other; all others are constants. Lower precision is refused: differences of float32 say
+    nothing.
     order: 1, or 2 to check the gradient's own gradient (create_graph) in the same way.
     eps: the step. The error of central differences is about eps**2 from above and 1e-16 / eps from below.
-    rtol, atol: |analytic - numeric| <= atol + rtol * max(|analytic|, |numeric|), for the slope along a random direction.
+    rtol, atol: |analytic - numeric| <= atol + rtol * max(|analytic|, |numeric|), for the slope along a random
+        direction.
 
-    For each input a random direction u and for the outputs a random weight v are drawn; the slope of <v, function> along
-    u is compared with <u, gradient>, so the whole gradient takes part in one comparison. Where the two slopes at either
+    For each input a random direction u and for the outputs a random weight v are drawn; the slope of <v, function>
+    along u is compared with <u, gradient>, so the whole gradient takes part in one comparison. Where the two slopes at
+    either
     side of the point differ, the message says so: the point is a kink (relu at 0), which no gradient can match.
     """
     if order not in (1, 2):

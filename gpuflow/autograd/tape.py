@@ -151,7 +151,8 @@ def rebind(name, target, out):
     if eager.recording and not out.stop_gradient:
         if target._node is None:
             raise RuntimeError(explain(name, "a tensor that is no leaf of the graph",
-                                       f"the leaf {target.name}, whose gradient is wanted", "the op that is not in place"))
+                                       f"the leaf {target.name}, whose gradient is wanted",
+                                       "the op that is not in place"))
         target._node, target._index = out._node, out._index
     target._array, target._grad_slot = out._array, None   # an optimizer's range has the old shape
     return target
@@ -234,7 +235,8 @@ def _record(op, xp, inputs, arrays, attrs, out):
             if where < 0:
                 first = len(op.inputs)
                 setattr(saved, field, arrays[first:])
-                guards += [_guard(f"input {i}", x) for i, x in enumerate(inputs[first:], first) if isinstance(x, Tensor)]
+                guards += [_guard(f"input {i}", x) for i, x in enumerate(inputs[first:], first)
+                           if isinstance(x, Tensor)]
                 continue
             setattr(saved, field, arrays[where])
             x = inputs[where]

@@ -7,11 +7,13 @@ from gpuflow.functional.manipulation import cast, reshape
 from gpuflow.functional.reduction import max as max_of
 from gpuflow.ops.registry import OPS, normal_axis
 
-_PUBLIC = ("celu elu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid mish relu relu6 selu sigmoid "
-           "silu softplus softshrink softsign tanh tanhshrink thresholded_relu").split()
-_INPLACE = "elu hardtanh leaky_relu relu tanh thresholded_relu".split()
+_PUBLIC = ["celu", "elu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_sigmoid",
+           "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softshrink", "softsign", "tanh",
+           "tanhshrink", "thresholded_relu"]
+_INPLACE = ["elu", "hardtanh", "leaky_relu", "relu", "tanh", "thresholded_relu"]
 
-__all__ = [*_PUBLIC, *(f"{name}_" for name in _INPLACE), "gelu", "log_softmax", "maxout", "prelu", "softmax", "softmax_",
+__all__ = [*_PUBLIC, *(f"{name}_" for name in _INPLACE), "gelu", "log_softmax", "maxout", "prelu", "softmax",
+           "softmax_",
            "swish"]
 
 for _name in _PUBLIC:

@@ -105,7 +105,8 @@ def triu_indices(row, col=None, offset=0, dtype="int64"):
 
 
 def assign(x, output=None):
-    """A copy of x (tensor, array, number or nested list), through which gradients pass; written into `output` if given."""
+    """A copy of x (tensor, array, number or nested list), through which gradients pass; written into `output` if
+    given."""
     x = x if hasattr(x, "stop_gradient") else to_tensor(x)
     copy = call(OPS["assign"], (x,))
     return copy if output is None else output.copy_(copy)

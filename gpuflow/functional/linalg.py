@@ -67,8 +67,8 @@ def addmm(input, x, y, beta=1.0, alpha=1.0, name=None):
 def tensordot(x, y, axes=2, name=None):
     """The products summed over pairs of axes; the result has x's other axes, then y's.
 
-    axes: n for the last n axes of x with the first n of y; a list of axes for both; or a pair of lists, of which a shorter
-    one is continued by the longer one.
+    axes: n for the last n axes of x with the first n of y; a list of axes for both; or a pair of lists, of which a
+    shorter one is continued by the longer one.
     """
     if isinstance(axes, int):
         if axes < 0:

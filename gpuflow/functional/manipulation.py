@@ -83,7 +83,8 @@ def moveaxis(x, source, destination, name=None):
     source = [normal_axis("moveaxis", a, x.ndim) for a in integers("moveaxis", source)]
     destination = [normal_axis("moveaxis", a, x.ndim) for a in integers("moveaxis", destination)]
     if len(set(source)) != len(source) or len(set(destination)) != len(destination) or len(source) != len(destination):
-        raise ValueError(explain("moveaxis", "as many different sources as destinations", f"{source} and {destination}"))
+        raise ValueError(explain("moveaxis", "as many different sources as destinations",
+                                 f"{source} and {destination}"))
     order = [a for a in range(x.ndim) if a not in source]
     for to, origin in sorted(zip(destination, source, strict=True)):
         order.insert(to, origin)
@@ -139,7 +140,8 @@ def tile(x, repeat_times, name=None):
 
 
 def repeat_interleave(x, repeats, axis=None, name=None):
-    """Every entry of x along `axis` (of the flattened x for None) repeated: `repeats` times, or repeats[i] times entry i."""
+    """Every entry of x along `axis` (of the flattened x for None) repeated: `repeats` times, or repeats[i] times entry
+    i."""
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     if isinstance(repeats, Tensor) and repeats.size > 1:
@@ -227,7 +229,8 @@ def rot90(x, k=1, axes=(0, 1), name=None):
 
 
 def roll(x, shifts, axis=None, name=None):
-    """x with its entries moved on by `shifts` along `axis` (the flattened x for None); what leaves comes in at the start."""
+    """x with its entries moved on by `shifts` along `axis` (the flattened x for None); what leaves comes in at the
+    start."""
     shifts = integers("roll", shifts)
     if axis is None:
         flat = call(OPS["roll"], (reshape(x, (-1,)),), {"shifts": (sum(shifts),), "axis": (0,)})
@@ -254,7 +257,8 @@ def diag(x, offset=0, padding_value=0, name=None):
 
 
 def slice(input, axes, starts, ends):
-    """x[starts[i]:ends[i]] along each of `axes`; limits beyond the ends are cut off, negative ones count from the end."""
+    """x[starts[i]:ends[i]] along each of `axes`; limits beyond the ends are cut off, negative ones count from the
+    end."""
     return strided_slice(input, axes, starts, ends, [1] * len(axes))
 
 

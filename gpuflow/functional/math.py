@@ -7,13 +7,15 @@ from gpuflow.functional.reduction import all as all_of
 from gpuflow.ops.registry import OPS
 from gpuflow.tensor import Tensor, to_tensor
 
-_PUBLIC = (
-    "abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor ceil cos cosh "
-    "deg2rad divide equal erf exp expm1 floor floor_divide fmax fmin frac greater_equal greater_than heaviside isfinite "
-    "isinf isnan less_equal less_than log log10 log1p log2 logical_and logical_not logical_or logical_xor logit "
-    "maximum minimum multiply nan_to_num neg not_equal pow rad2deg reciprocal remainder round rsqrt sigmoid sign sin sinh "
-    "sqrt square stanh subtract tan tanh trunc").split()
-_ALIASES = {"floor_mod": "remainder", "mod": "remainder", "negative": "neg", "less": "less_than", "greater": "greater_than"}
+_PUBLIC = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_not",
+           "bitwise_or", "bitwise_xor", "ceil", "cos", "cosh", "deg2rad", "divide", "equal", "erf", "exp", "expm1",
+           "floor", "floor_divide", "fmax", "fmin", "frac", "greater_equal", "greater_than", "heaviside", "isfinite",
+           "isinf", "isnan", "less_equal", "less_than", "log", "log10", "log1p", "log2", "logical_and", "logical_not",
+           "logical_or", "logical_xor", "logit", "maximum", "minimum", "multiply", "nan_to_num", "neg", "not_equal",
+           "pow", "rad2deg", "reciprocal", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt",
+           "square", "stanh", "subtract", "tan", "tanh", "trunc"]
+_ALIASES = {"floor_mod": "remainder", "mod": "remainder", "negative": "neg", "less": "less_than",
+            "greater": "greater_than"}
 
 __all__ = [*_PUBLIC, *_ALIASES, "add_n", "allclose", "clip", "equal_all", "increment", "isclose", "lerp", "scale"]
 

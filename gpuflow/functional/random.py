@@ -14,8 +14,9 @@ def uniform(shape, dtype=None, min=-1.0, max=1.0, seed=0, name=None):
     """Numbers evenly distributed in [min, max). seed: 0 only; `gpuflow.seed` seeds all random functions."""
     if seed:
         raise ValueError(explain("uniform", "seed=0", str(seed), "gpuflow.seed before the call"))
-    return call(OPS["uniform"], (), {"shape": integers("shape", shape), "dtype": dtype_or(dtype, dtypes.default_float()),
-                                     "min": float(min), "max": float(max)})
+    kind = dtype_or(dtype, dtypes.default_float())
+    return call(OPS["uniform"], (), {"shape": integers("shape", shape), "dtype": kind, "min": float(min),
+                                     "max": float(max)})
 
 
 def rand(shape, dtype=None, name=None):
@@ -33,7 +34,10 @@ randn = standard_normal
 
 
 def normal(mean=0.0, std=1.0, shape=None, name=None):
-    """Numbers from the normal distribution. mean, std: numbers (then `shape` is needed; None is one number [1]) or tensors."""
+    """Numbers from the normal distribution.
+
+    mean, std: numbers (then `shape` is needed; None is one number [1]) or tensors.
+    """
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         like = mean + std if isinstance(mean, Tensor) and isinstance(std, Tensor) else (
             mean if isinstance(mean, Tensor) else std)
@@ -44,7 +48,8 @@ def normal(mean=0.0, std=1.0, shape=None, name=None):
 
 
 def randint(low=0, high=None, shape=(1,), dtype=None, name=None):
-    """Integers evenly distributed in [low, high), or [0, low) when high is None; int64 unless `dtype` says otherwise."""
+    """Integers evenly distributed in [low, high), or [0, low) when high is None; int64 unless `dtype` says
+    otherwise."""
     low, high = (0, low) if high is None else (low, high)
     if low >= high:
         raise ValueError(explain("randint", "low < high", f"{low} and {high}"))

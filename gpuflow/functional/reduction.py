@@ -30,7 +30,8 @@ def nansum(x, axis=None, dtype=None, keepdim=False, name=None):
 
 
 def mean(x, axis=None, keepdim=False, name=None, *, dtype=None):
-    """The mean over `axis`, in x's dtype (for integers too, as in Paddle) or in `dtype`, to which x is converted first."""
+    """The mean over `axis`, in x's dtype (for integers too, as in Paddle) or in `dtype`, to which x is converted
+    first."""
     return _reduce("mean", _cast(x, dtype), axis, keepdim)
 
 
@@ -114,7 +115,8 @@ def norm(x, p=None, axis=None, keepdim=False, dtype=None, name=None):
     if not isinstance(axis, tuple) or len(axis) == 1:
         return _reduce("norm", x, axis, keepdim, p=float(p))
     if len(axis) != 2 or abs(p) not in (1, math.inf):
-        raise ValueError(explain("norm", "one axis, or two and p 'fro', 1, -1, inf or -inf", f"axis={list(axis)}, p={p}"))
+        raise ValueError(explain("norm", "one axis, or two and p 'fro', 1, -1, inf or -inf",
+                                 f"axis={list(axis)}, p={p}"))
     rows, columns = (a % x.ndim for a in axis)
     summed, left = (rows, columns) if abs(p) == 1 else (columns, rows)
     sums = _reduce("norm", x, summed, True, p=1.0)

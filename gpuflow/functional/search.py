@@ -11,7 +11,8 @@ from gpuflow.ops.registry import OPS, broadcast_shapes, normal_axis
 from gpuflow.tensor import Tensor, to_tensor
 
 __all__ = ["argmax", "argmin", "argsort", "bucketize", "gather", "gather_nd", "index_add", "index_fill", "index_put",
-           "index_sample", "index_select", "kthvalue", "masked_fill", "masked_select", "median", "nonzero", "put_along_axis",
+           "index_sample", "index_select", "kthvalue", "masked_fill", "masked_select", "median", "nonzero",
+           "put_along_axis",
            "scatter", "scatter_nd", "scatter_nd_add", "searchsorted", "sort", "take_along_axis", "topk", "unique",
            "where"]
 
@@ -94,8 +95,8 @@ def median(x, axis=None, keepdim=False, mode="avg", name=None):
 
 
 def searchsorted(sorted_sequence, values, out_int32=False, right=False, name=None):
-    """Where each value goes into the last axis of sorted_sequence to keep it sorted: before equal elements, or after them
-    where `right`. int64 (int32 where out_int32), values' shape."""
+    """Where each value goes into the last axis of sorted_sequence to keep it sorted: before equal elements, or after
+    them where `right`. int64 (int32 where out_int32), values' shape."""
     out = call(OPS["searchsorted"], (sorted_sequence, values), {"right": bool(right)})
     return cast(out, "int32") if out_int32 else out
 
@@ -109,8 +110,8 @@ def bucketize(x, sorted_sequence, out_int32=False, right=False, name=None):
 
 def unique(x, return_index=False, return_inverse=False, return_counts=False, axis=None, dtype="int64", sorted=True,
            name=None):
-    """The different elements of x (slices along `axis` where given), sorted; then, as asked for, the first index of each,
-    where each element of x went, and how often each comes, all of `dtype`."""
+    """The different elements of x (slices along `axis` where given), sorted; then, as asked for, the first index of
+    each, where each element of x went, and how often each comes, all of `dtype`."""
     axis = None if axis is None else normal_axis("unique", integer("unique", axis), x.ndim)
     found = call(OPS["unique"], (x,), {"axis": axis})
     extra = [cast(t, dtype) if t.dtype != dtype else t
@@ -127,7 +128,8 @@ def nonzero(x, as_tuple=False):
 
 
 def where(condition, x=None, y=None, name=None):
-    """x where `condition` (bool), else y, elementwise with broadcasting; `nonzero(condition, as_tuple=True)` without x and y."""
+    """x where `condition` (bool), else y, elementwise with broadcasting; `nonzero(condition, as_tuple=True)` without x
+    and y."""
     if x is None and y is None:
         return nonzero(condition, as_tuple=True)
     if x is None or y is None:
@@ -206,8 +208,8 @@ def scatter_nd(index, updates, shape, name=None):
 def take_along_axis(arr, indices, axis, broadcast=True, name=None):
     """out[i, j, k] = arr[i, indices[i, j, k], k] for axis 1 of three.
 
-    broadcast: the other axes of arr and indices broadcast; without it, indices may be smaller than arr there, and arr is
-    cut to match.
+    broadcast: the other axes of arr and indices broadcast; without it, indices may be smaller than arr there, and arr
+    is cut to match.
     """
     arr, indices = _matched("take_along_axis", arr, indices, axis, broadcast)
     return call(OPS["take_along_axis"], (arr, indices), {"axis": integer("take_along_axis", axis)})
@@ -215,7 +217,8 @@ def take_along_axis(arr, indices, axis, broadcast=True, name=None):
 
 def _matched(where, arr, indices, axis, broadcast):
     if arr.ndim != indices.ndim:
-        raise ValueError(explain(where, f"indices with {arr.ndim} axes, as arr {list(arr.shape)}", str(list(indices.shape))))
+        raise ValueError(explain(where, f"indices with {arr.ndim} axes, as arr {list(arr.shape)}",
+                                 str(list(indices.shape))))
     axis = normal_axis(where, integer(where, axis), arr.ndim)
     if not broadcast:
         parts = tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(indices.shape))
@@ -235,7 +238,8 @@ def put_along_axis(arr, indices, values, axis, reduce="assign", include_self=Tru
     if reduce not in ("assign", "add"):
         raise ValueError(explain("put_along_axis", "reduce 'assign' or 'add'", repr(reduce)))
     if not include_self:
-        raise ValueError(explain("put_along_axis", "include_self=True", "False", "put_along_axis(zeros_like(arr), ...)"))
+        raise ValueError(explain("put_along_axis", "include_self=True", "False",
+                                 "put_along_axis(zeros_like(arr), ...)"))
     axis = integer("put_along_axis", axis)
     if broadcast:
         _, indices = _matched("put_along_axis", arr, indices, axis, True)
@@ -249,7 +253,8 @@ def put_along_axis(arr, indices, values, axis, reduce="assign", include_self=Tru
 def index_sample(x, index):
     """[rows, k]: out[i, j] = x[i, index[i, j]]."""
     if x.ndim != 2 or index.ndim != 2 or x.shape[0] != index.shape[0]:
-        raise ValueError(explain("index_sample", "x [rows, n] and index [rows, k]", f"{list(x.shape)} and {list(index.shape)}"))
+        raise ValueError(explain("index_sample", "x [rows, n] and index [rows, k]",
+                                 f"{list(x.shape)} and {list(index.shape)}"))
     return call(OPS["take_along_axis"], (x, index), {"axis": 1})
 
 

@@ -12,7 +12,10 @@ from gpuflow.ops.unary import erf, erf_of
 
 
 def masked(xp, g, mask):
-    """g where mask, else 0. On NumPy arrays as a product, which is ten times faster than `where` (1e6 random floats)."""
+    """g where mask, else 0.
+
+    On NumPy arrays as a product, which is ten times faster than `where` (1e6 random floats).
+    """
     return g * mask if xp is np else xp.where(mask, g, 0.0)
 
 

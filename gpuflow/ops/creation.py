@@ -51,7 +51,7 @@ def eye(xp, *, rows, columns, dtype):
     return xp.eye(rows, columns, dtype=dtypes.convert(dtype).dtype)
 
 
-# ---- random numbers: gpuflow.seed makes them repeat -------------------------------------------------------------------
+# ---- random numbers: gpuflow.seed makes them repeat ----------------------------------------------------------------
 
 
 @op("uniform", infer=_filled_spec)

@@ -22,7 +22,8 @@ def _spec(*xs, equation):
             if sizes.setdefault(letter, n) in (1, None):
                 sizes[letter] = n
             elif n not in (1, None, sizes[letter]):
-                raise ValueError(explain("einsum", f"one size for '{letter}' in {equation}", f"{sizes[letter]} and {n}"))
+                raise ValueError(explain("einsum", f"one size for '{letter}' in {equation}",
+                                         f"{sizes[letter]} and {n}"))
         if x.dtype is not xs[0].dtype:
             raise ValueError(explain("einsum", "tensors of one dtype", f"{xs[0].dtype.name} and {x.dtype.name}"))
     return Spec(tuple(sizes[letter] for letter in out), xs[0].dtype)

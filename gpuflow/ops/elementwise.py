@@ -185,7 +185,8 @@ for _name, _function, _symbol in [
         ("equal", lambda xp, x, y: x == y, "=="), ("not_equal", lambda xp, x, y: x != y, "!="),
         ("less_than", lambda xp, x, y: x < y, "<"), ("less_equal", lambda xp, x, y: x <= y, "<="),
         ("greater_than", lambda xp, x, y: x > y, ">"), ("greater_equal", lambda xp, x, y: x >= y, ">=")]:
-    _without_gradient(_name, _function, f"x {_symbol} y, elementwise with broadcasting; the result is bool.", dtypes.bool_)
+    _without_gradient(_name, _function, f"x {_symbol} y, elementwise with broadcasting; the result is bool.",
+                      dtypes.bool_)
 
 for _name in ("logical_and", "logical_or", "logical_xor"):
     _without_gradient(_name, lambda xp, x, y, _name=_name: getattr(xp, _name)(x, y),

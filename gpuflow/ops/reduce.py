@@ -1,4 +1,7 @@
-"""Reductions over axes. Attributes are normal by the time they arrive: axis is None or a tuple or int, keepdim a bool."""
+"""Reductions over axes.
+
+Attributes are normal by the time they arrive: axis is None or a tuple or int, keepdim a bool.
+"""
 import math
 
 from gpuflow import dtypes
@@ -81,7 +84,8 @@ def _extreme(name, text, pick):
 for _names, _pick, _word in [(("max", "amax"), lambda x, a, k: x.max(axis=a, keepdims=k), "largest"),
                              (("min", "amin"), lambda x, a, k: x.min(axis=a, keepdims=k), "smallest")]:
     for _name in _names:
-        _extreme(_name, f"The {_word} element over `axis` (all by default). Equal ones share the gradient evenly.", _pick)
+        _extreme(_name, f"The {_word} element over `axis` (all by default). Equal ones share the gradient evenly.",
+                 _pick)
 
 
 def _moved_last(xp, x, axis):
@@ -149,8 +153,8 @@ def logsumexp_grad(xp, g, saved, *, axis=None, keepdim=False):
 
 @op("norm", infer=reduced("norm"), saves=("x", "out"), quiet=True, as_float=True)
 def norm(xp, x, *, p=2.0, axis=None, keepdim=False):
-    """The p-norm over `axis`, taken as one vector: (sum |x|^p)^(1/p); largest and smallest |x| for p = inf and -inf; p = 0
-    counts what is not zero. The gradient is 0 where the norm is."""
+    """The p-norm over `axis`, taken as one vector: (sum |x|^p)^(1/p); largest and smallest |x| for p = inf and -inf; p
+    = 0 counts what is not zero. The gradient is 0 where the norm is."""
     axis = _axis(axis)
     if p == 2:
         return xp.sqrt(xp.sum(x * x, axis=axis, keepdims=keepdim))

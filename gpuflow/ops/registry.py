@@ -67,7 +67,8 @@ class OpDef:
         self.writes = frozenset(self.inputs.index(w) for w in writes)
         self.no_grad_outputs = frozenset(no_grad_outputs)
         self.saves = saves
-        self.save_plan = tuple((*self._where(field), self.inputs.index(saved_for[field]) if field in saved_for else None)
+        self.save_plan = tuple((*self._where(field),
+                                self.inputs.index(saved_for[field]) if field in saved_for else None)
                                for field in saves)
         self.saved_type = type(f"Saved_{name}", (Saved,), {"__slots__": saves})
         self.grad_function = None
@@ -96,7 +97,8 @@ class OpDef:
         return self.forward(xp, *arrays, **attrs) if trace is None else trace(self, arrays, attrs)
 
     def explain_failure(self, specs, attrs, error):
-        """The error to raise instead: the shape rule's own if it objects to the specs, else `error` with the op's name."""
+        """The error to raise instead: the shape rule's own if it objects to the specs, else `error` with the op's
+        name."""
         try:
             self.infer(*specs, **attrs)
         except (TypeError, ValueError, IndexError) as better:
@@ -153,7 +155,8 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
     views: the result may share the first input's memory.
     writes: inputs whose gradient the op can write where `saved.into` says.
     no_grad_outputs: positions of results that carry no gradient (indices, masks).
-    as_float: forward sees its first input as float32 or float64 only: integers come as the default float, and float16 and
+    as_float: forward sees its first input as float32 or float64 only: integers come as the default float, and float16
+        and
         bfloat16 as float32 (then one rounding at the end, to the input's type). Goes with infer=floating().
     """
 
@@ -161,7 +164,8 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
         if name in OPS:
             raise ValueError(explain("@op", "a name that is not taken", repr(name)))
         OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), saved_for=saved_for or {},
-                          outputs=tuple(outputs), promotes=tuple(promotes), quiet=quiet, views=views, writes=tuple(writes), no_grad_outputs=no_grad_outputs,
+                          outputs=tuple(outputs), promotes=tuple(promotes), quiet=quiet, views=views,
+                          writes=tuple(writes), no_grad_outputs=no_grad_outputs,
                           as_float=as_float)
         return OPS[name]
 

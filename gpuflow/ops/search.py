@@ -16,8 +16,8 @@ def _argument(name):
     def forward(xp, x, *, axis=None, keepdim=False):
         return getattr(xp, name)(x, axis=axis, keepdims=keepdim)
 
-    forward.__doc__ = (f"int64: the place of the {'largest' if name == 'argmax' else 'smallest'} element along `axis`, or in "
-                       "the flattened x. The first of equal ones.")
+    word = "largest" if name == "argmax" else "smallest"
+    forward.__doc__ = f"int64: where the {word} element is along `axis`, or in the flattened x; the first of equal ones."
     op(name, infer=infer)(forward)
 
 
@@ -101,7 +101,8 @@ def topk_grad(xp, g, saved, *, k, axis=-1, largest=True):
 def searchsorted(xp, sorted_sequence, values, *, right=False):
     """int64, values' shape: where each value goes into the last axis of `sorted_sequence` to keep it sorted.
 
-    right: after equal elements instead of before. Axes before the last must be equal on both sides, or the sequence 1-d.
+    right: after equal elements instead of before. Axes before the last must be equal on both sides, or the sequence
+        1-d.
     """
     side = "right" if right else "left"
     if sorted_sequence.ndim == 1:
@@ -122,6 +123,9 @@ def _unique_spec(x, *, axis=None):
 
 @op("unique", infer=_unique_spec, outputs=("out", "index", "inverse", "counts"))
 def unique(xp, x, *, axis=None):
-    """(the different elements of x, or slices along `axis`, sorted; first places; inverse; counts). Waits for the device."""
+    """(the different elements of x, or slices along `axis`, sorted; first places; inverse; counts).
+
+    Waits for the device.
+    """
     return tuple(a.reshape(-1) if i else a for i, a in enumerate(
         xp.unique(x, return_index=True, return_inverse=True, return_counts=True, axis=axis)))

@@ -1,4 +1,5 @@
-"""softmax and log_softmax: one op each, computed in float32 at least, shifted by the maximum so that exp cannot overflow."""
+"""softmax and log_softmax: one op each, computed in float32 at least, shifted by the maximum so that exp cannot
+overflow."""
 from gpuflow.ops.registry import floating, normal_axis, op
 
 

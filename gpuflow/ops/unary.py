@@ -10,7 +10,6 @@ import numpy as np
 from gpuflow import dtypes
 from gpuflow.ops.registry import floating, op, same_as
 
-
 # These never warn, and `quiet` costs 1 us, a third of an op on a small tensor.
 _NEVER_WARN = ("tanh", "atan", "asinh", "abs", "sign", "floor", "ceil", "trunc")
 
@@ -40,7 +39,8 @@ for _name, _text, _forward, _slope in [
      lambda xp, x: 1 / xp.sqrt(1 - x * x)),
     ("acos", "The angle in [0, pi] whose cosine is x; nan outside [-1, 1].", lambda xp, x: xp.arccos(x),
      lambda xp, x: -1 / xp.sqrt(1 - x * x)),
-    ("atan", "The angle in (-pi/2, pi/2) whose tangent is x.", lambda xp, x: xp.arctan(x), lambda xp, x: 1 / (1 + x * x)),
+    ("atan", "The angle in (-pi/2, pi/2) whose tangent is x.", lambda xp, x: xp.arctan(x), lambda xp,
+     x: 1 / (1 + x * x)),
     ("deg2rad", "Degrees to radians: x * pi / 180.", lambda xp, x: x * (math.pi / 180),
      lambda xp, x: xp.full(x.shape, math.pi / 180, x.dtype)),
     ("rad2deg", "Radians to degrees: x * 180 / pi.", lambda xp, x: x * (180 / math.pi),
@@ -70,12 +70,16 @@ for _name, _text, _forward, _slope in [  # these keep integers
     ("abs", "The absolute value of x. The gradient at 0 is 0.", lambda xp, x: xp.abs(x), lambda xp, x: xp.sign(x)),
     ("square", "x * x.", lambda xp, x: xp.square(x), lambda xp, x: 2 * x),
     ("sign", "-1, 0 or 1, as x is negative, zero or positive.", lambda xp, x: xp.sign(x), None),
-    ("floor", "The largest integer not above x, as x's dtype.", lambda xp, x: x.copy() if x.dtype.kind in "iu" else xp.floor(x),
+    ("floor", "The largest integer not above x, as x's dtype.", lambda xp,
+     x: x.copy() if x.dtype.kind in "iu" else xp.floor(x),
      None),
-    ("ceil", "The smallest integer not below x, as x's dtype.", lambda xp, x: x.copy() if x.dtype.kind in "iu" else xp.ceil(x),
+    ("ceil", "The smallest integer not below x, as x's dtype.", lambda xp,
+     x: x.copy() if x.dtype.kind in "iu" else xp.ceil(x),
      None),
-    ("trunc", "x without its fraction, as x's dtype.", lambda xp, x: x.copy() if x.dtype.kind in "iu" else xp.trunc(x), None),
-    ("frac", "x - trunc(x): the fraction, with x's sign.", lambda xp, x: x - (x if x.dtype.kind in "iu" else xp.trunc(x)),
+    ("trunc", "x without its fraction, as x's dtype.", lambda xp, x: x.copy() if x.dtype.kind in "iu" else xp.trunc(x),
+     None),
+    ("frac", "x - trunc(x): the fraction, with x's sign.", lambda xp,
+     x: x - (x if x.dtype.kind in "iu" else xp.trunc(x)),
      lambda xp, x: xp.ones_like(x)),
 ]:
     _register(_name, _text, _forward, _slope, as_float=False)
@@ -83,7 +87,10 @@ for _name, _text, _forward, _slope in [  # these keep integers
 
 @op("round", infer=same_as("x"), quiet=True)
 def round(xp, x, *, decimals=0):
-    """x rounded to `decimals` digits after the point, in x's dtype; halves go to the even neighbour. The gradient is zero."""
+    """x rounded to `decimals` digits after the point, in x's dtype; halves go to the even neighbour.
+
+    The gradient is zero.
+    """
     if x.dtype.kind in "iu":
         return x.copy()
     return xp.round(x, decimals)
@@ -96,8 +103,8 @@ def round_grad(xp, g, saved, *, decimals=0):
 
 # ---- the error function --------------------------------------------------------------------------------------------
 
-# W. J. Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23 (1969): erf(x) = x P(x^2) / Q(x^2)
-# up to 0.5 and 1 - exp(-x^2) P(x) / Q(x) from there. Highest power first.
+# W. J. Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23 (1969): erf(x) = x P(x^2) /
+# Q(x^2) up to 0.5 and 1 - exp(-x^2) P(x) / Q(x) from there. Highest power first.
 _SMALL = ((1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2,
            3.20937758913846947e3),
           (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3))
@@ -117,7 +124,8 @@ def _polynomial(coefficients, x):
 
 
 def erf_of(xp, x):
-    """erf of a float32 or float64 array, by Cody's formulas on the CPU (relative error below 3 units in the last place)."""
+    """erf of a float32 or float64 array, by Cody's formulas on the CPU (relative error below 3 units in the last
+    place)."""
     if xp is not np:
         from cupyx.scipy.special import erf as on_gpu
 

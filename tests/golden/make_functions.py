@@ -18,7 +18,8 @@ def tensors_of(result) -> list:
 
 def described(array) -> dict:
     numbers = array.astype("float64") if array.dtype.kind == "f" else array
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "values": [_text(v) for v in numbers.reshape(-1).tolist()]}
+    return {"dtype": str(array.dtype), "shape": list(array.shape),
+            "values": [_text(v) for v in numbers.reshape(-1).tolist()]}
 
 
 def _text(v):

@@ -124,7 +124,8 @@ CASES: dict[str, list] = {
     "additem": [((normal(4, 3), normal(3, 3), np.array([0, 2, 0])), {"index": Slot(0)}),
                 ((normal(4), normal(2)), {"index": slice(1, 3)})],
     # from nothing
-    "full": [((), {"shape": (2, 3), "value": 1.5, "dtype": "float64"}), ((), {"shape": (), "value": 2, "dtype": "int32"})],
+    "full": [((), {"shape": (2, 3), "value": 1.5, "dtype": "float64"}), ((), {"shape": (), "value": 2,
+                                                                              "dtype": "int32"})],
     "empty": [((), {"shape": (2, 3), "dtype": "float64"})],
     "arange": [((), {"start": 1, "end": 8, "step": 3, "dtype": "int64"}),
                ((), {"start": 1.0, "end": 0.0, "step": -0.3, "dtype": "float64"})],
@@ -142,7 +143,8 @@ CASES: dict[str, list] = {
     # search
     **{name: [((normal(2, 3),), {}), ((normal(2, 3),), {"axis": 1}), ((normal(2, 3),), {"axis": -2, "keepdim": True})]
        for name in ("argmax", "argmin")},
-    **{name: [((normal(2, 5),), {}), ((normal(5, 2),), {"axis": 0, "descending": True})] for name in ("argsort", "sort")},
+    **{name: [((normal(2, 5),), {}), ((normal(5, 2),), {"axis": 0, "descending": True})] for name in ("argsort",
+                                                                                                      "sort")},
     "topk": [((normal(2, 5),), {"k": 2}), ((normal(5, 2),), {"k": 3, "axis": 0, "largest": False}),
              ((normal(2, 20),), {"k": 2}), ((normal(20, 2),), {"k": 2, "axis": 0, "largest": False})],
     "searchsorted": [((np.sort(normal(5)), normal(2, 3)),), ((np.sort(normal(2, 5)), normal(2, 3)), {"right": True})],
@@ -171,7 +173,8 @@ CASES: dict[str, list] = {
                ((normal(5, 3, 2), normal(4, 3)), {"transpose_x": True, "transpose_y": True}),
                ((normal(3), normal(2, 3, 2)),), ((normal(2, 2, 3), normal(3)),)],
     "einsum": [((normal(2, 3), normal(3, 4)), {"equation": "ij,jk->ik"}), ((normal(2, 3),), {"equation": "ij->j"}),
-               ((normal(2, 3), normal(2, 3)), {"equation": "ij,ij->"}), ((normal(2), normal(3)), {"equation": "i,j->ij"}),
+               ((normal(2, 3), normal(2, 3)), {"equation": "ij,ij->"}), ((normal(2), normal(3)),
+                                                                         {"equation": "i,j->ij"}),
                ((normal(2, 1, 3), normal(4, 3), normal(2, 4)), {"equation": "abc,dc,ad->db"}),
                ((normal(2, 1), normal(2, 3)), {"equation": "ab,ab->ab"})],
     "linear": [((normal(2, 3), normal(3, 4), normal(4)),), ((normal(2, 2, 3), normal(3, 4), None),),
@@ -179,7 +182,8 @@ CASES: dict[str, list] = {
     # one operand, smooth on the whole line
     **{name: [((normal(2, 3),),), ((ints(3, 2),),)]
        for name in ("sin", "cos", "sinh", "cosh", "tanh", "asinh", "atan", "expm1", "exp", "square", "erf", "sigmoid",
-                    "log_sigmoid", "silu", "mish", "softsign", "tanhshrink", "stanh", "deg2rad", "rad2deg", "isnan", "isinf", "isfinite")},
+                    "log_sigmoid", "silu", "mish", "softsign", "tanhshrink", "stanh", "deg2rad", "rad2deg", "isnan",
+                    "isinf", "isfinite")},
     # one operand, on part of it or with a kink at 0
     **{name: [((between(0.3, 2, 2, 3),),), ((ints(3, 2) + 1,),)]
        for name in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal")},

@@ -17,8 +17,8 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "functions.json").re
 # Where gpuflow differs on purpose.
 DIFFERENT = {}
 
-# float32 on both sides: sums of up to 24 terms and libm's last digits differ by some units in the last place (6e-8), more
-# where terms cancel. float16 appears only through promotion to float32.
+# float32 on both sides: sums of up to 24 terms and libm's last digits differ by some units in the last place (6e-8),
+# more where terms cancel. float16 appears only through promotion to float32.
 RTOL, ATOL = 2e-5, 2e-6
 
 
@@ -27,7 +27,8 @@ def test_the_golden_file_is_of_these_expressions():
 
 
 def _array(entry):
-    return np.array([float(v) if isinstance(v, str) else v for v in entry["values"]], entry["dtype"]).reshape(entry["shape"])
+    return np.array([float(v) if isinstance(v, str) else v for v in entry["values"]],
+                    entry["dtype"]).reshape(entry["shape"])
 
 
 def _assert_same(got, expected):

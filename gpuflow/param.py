@@ -134,6 +134,7 @@ class Parameter(Tensor):
     """
 
     persistable = True
+    _declared: dict = {}   # what its first use said, for the check when the name is used again
 
     def __init__(self, data=None, requires_grad=True, *, shape=None, dtype=None, name=None, trainable=True,
                  optimize_attr=None, regularizer=None, do_model_average=None, need_clip=True, is_distributed=False):

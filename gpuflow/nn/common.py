@@ -1,4 +1,6 @@
 """Linear, Embedding, dropout, padding and other layers without a family."""
+from collections.abc import Callable
+
 from gpuflow import dtypes
 from gpuflow.autograd.tape import no_grad
 from gpuflow.dispatch import call
@@ -135,7 +137,7 @@ class Dropout(Layer):
 class _ChannelDropout(Layer):
     """Sets whole channels to 0 with probability p while training."""
 
-    function = None
+    function: Callable
 
     def __init__(self, p, data_format, name):
         super().__init__()
@@ -272,14 +274,14 @@ class Pad3D(_Pad):
 
 def _pad_class(name, base, mode, data_format):
     """A class for one mode of padding."""
-    if name.startswith("Constant"):
-        def __init__(self, padding, value, data_format=data_format, name=None):
-            base.__init__(self, padding, mode, value, data_format, name)
-    else:
-        def __init__(self, padding, data_format=data_format, name=None):
-            base.__init__(self, padding, mode, 0.0, data_format, name)
-    return type(name, (base,), {"__init__": __init__, "__module__": __name__,
-                                "__doc__": f"{base.__name__} in mode {mode!r}."})
+    def with_value(self, padding, value, data_format=data_format, name=None):
+        base.__init__(self, padding, mode, value, data_format, name)
+
+    def without(self, padding, data_format=data_format, name=None):
+        base.__init__(self, padding, mode, 0.0, data_format, name)
+
+    return type(name, (base,), {"__init__": with_value if name.startswith("Constant") else without,
+                                "__module__": __name__, "__doc__": f"{base.__name__} in mode {mode!r}."})
 
 
 def _pads(mode, title):

@@ -201,13 +201,16 @@ def as_data(param, row: Strategy) -> dict:
 def _cells(row) -> list[str]:
     clip = row["clip"] if row["clip_bounds"] is None else f"{row['clip']} {_short(row['clip_bounds'])}"
     if row["norm_group"] is not None:
-        clip += f" in {row['norm_group']!r}"
-    options = " ".join(f"{name}={value:g}" for name, value in row["options"].items())
+        clip += f" of group {row['norm_group']!r}"
+    options = " ".join(f"{name}={_short(value)}" for name, value in row["options"].items())
     why = "; ".join(f"{name}: {origin}" for name, origin in row["source"].items()
                     if origin not in ("default", "optimizer"))
     return [row["parameter"], str(row["shape"]), row["dtype"], f"{row['rate']:g}", f"{row['l1']:g}", f"{row['l2']:g}",
             f"{row['decay']:g}", clip, options, why]
 
 
-def _short(bounds) -> str:
-    return "..".join(f"{b:g}" for b in bounds) if isinstance(bounds, tuple) else f"{bounds:g}"
+def _short(value) -> str:
+    """A number in few digits, bounds as a..b, anything else as it prints."""
+    if isinstance(value, tuple):
+        return "..".join(map(_short, value))
+    return f"{value:g}" if isinstance(value, Real) else str(value)

@@ -239,6 +239,7 @@ def test_explain():
                                 "options": "group 1: beta1"}
     text = str(table)
     assert text.splitlines()[0].split()[:4] == ["parameter", "shape", "dtype", "rate"]
+    assert "shared norm 1 of group 0" in text and "beta1=0.5 beta2=0.999" in text
     assert "off: need_clip=False" in text and "frozen, no row: explain.f" in text
 
 

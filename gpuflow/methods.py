@@ -289,7 +289,7 @@ def _drawn(self, draw):
     return copy_(self, to(draw(self.shape, self.dtype), self.place))
 
 
-def uniform_(self, min=-1.0, max=1.0, seed=0, name=None):
+def uniform_(self, min=0.0, max=1.0, seed=0, name=None):
     """Writes numbers evenly distributed in [min, max)."""
     return _drawn(self, lambda shape, dtype: random.uniform(shape, dtype, min, max, seed))
 
@@ -379,8 +379,12 @@ def retain_grads(self):
 
 
 def _new(function):
-    def apply(self, shape, *args, dtype=None, name=None):
-        return to(function(shape, *args, dtype=self.dtype if dtype is None else dtype), self.place)
+    if function is creation.full:
+        def apply(self, size, fill_value, dtype=None):
+            return to(function(size, fill_value, self.dtype if dtype is None else dtype), self.place)
+    else:
+        def apply(self, size, dtype=None):
+            return to(function(size, self.dtype if dtype is None else dtype), self.place)
 
     apply.__doc__ = f"`gpuflow.{function.__name__}` with this tensor's dtype and device."
     return apply

@@ -61,4 +61,5 @@ def inplace(function):
     apply.__name__ = apply.__qualname__ = function.__name__ + "_"
     apply.__doc__ = f"`{function.__name__}` in place: the result replaces the numbers of x, which is returned."
     apply.__module__ = "gpuflow"
+    apply.__wrapped__ = function  # its parameters are what help() and inspect.signature show
     return apply

@@ -13,16 +13,22 @@ _PUBLIC = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "ata
            "isinf", "isnan", "less_equal", "less_than", "log", "log10", "log1p", "log2", "logical_and", "logical_not",
            "logical_or", "logical_xor", "logit", "maximum", "minimum", "multiply", "nan_to_num", "neg", "not_equal",
            "pow", "rad2deg", "reciprocal", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt",
-           "square", "stanh", "subtract", "tan", "tanh", "trunc"]
+           "square", "stanh", "subtract", "tan", "tanh"]
 _ALIASES = {"floor_mod": "remainder", "mod": "remainder", "negative": "neg", "less": "less_than",
             "greater": "greater_than"}
 
-__all__ = [*_PUBLIC, *_ALIASES, "add_n", "allclose", "clip", "equal_all", "increment", "isclose", "lerp", "scale"]
+__all__ = [*_PUBLIC, *_ALIASES, "add_n", "allclose", "clip", "equal_all", "increment", "isclose", "lerp", "scale",
+           "trunc"]
 
 for _name in _PUBLIC:
     globals()[_name] = public(_name)
 for _name, _op in _ALIASES.items():
     globals()[_name] = globals()[_op]
+
+
+def trunc(input, name=None):
+    """Each element without its fraction, in the same dtype."""
+    return call(OPS["trunc"], (input,))
 
 
 def clip(x, min=None, max=None, name=None):

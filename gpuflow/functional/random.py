@@ -10,7 +10,7 @@ __all__ = ["bernoulli", "multinomial", "normal", "rand", "randint", "randint_lik
            "standard_normal", "uniform"]
 
 
-def uniform(shape, dtype=None, min=-1.0, max=1.0, seed=0, name=None):
+def uniform(shape, dtype=None, min=0.0, max=1.0, seed=0, name=None):
     """Numbers evenly distributed in [min, max). seed: 0 only; `gpuflow.seed` seeds all random functions."""
     if seed:
         raise ValueError(explain("uniform", "seed=0", str(seed), "gpuflow.seed before the call"))

@@ -124,21 +124,34 @@ def _polynomial(coefficients, x):
 
 
 def erf_of(xp, x):
-    """erf of a float32 or float64 array, by Cody's formulas on the CPU (relative error below 3 units in the last
-    place)."""
+    """erf of a float32 or float64 array; on the CPU by Cody's formulas, within 3 units in the last place."""
     if xp is not np:
         from cupyx.scipy.special import erf as on_gpu
 
         return on_gpu(x)
+    out = np.empty(x.shape, x.dtype)
+    flat, source = out.reshape(-1), x.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        flat[start:start + _BLOCK] = _erf_block(source[start:start + _BLOCK])
+    return out
+
+
+_BLOCK = 1 << 15  # elements whose intermediate results stay in the cache: 1e6 float32 take 13 ms, in one piece 65 ms
+
+
+def _erf_block(x):
     y = np.minimum(np.abs(x), 6)  # erf(6) is 1 - 2e-17
+    z = y * y
     out = _polynomial(_LARGE[0], y)
     out /= _polynomial(_LARGE[1], y)
-    out *= np.exp(-y * y)
+    out *= np.exp(-z)
     np.subtract(1, out, out=out)
-    small = y < 0.5
-    if small.any():
-        z = y[small]
-        out[small] = z * _polynomial(_SMALL[0], z * z) / _polynomial(_SMALL[1], z * z)
+    near = y < 0.5
+    y *= _polynomial(_SMALL[0], z)
+    y /= _polynomial(_SMALL[1], z)
+    out *= ~near  # a choice by products: np.where takes ten times as long on random masks
+    y *= near
+    out += y
     return np.copysign(out, x)
 
 

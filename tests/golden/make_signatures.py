@@ -43,7 +43,7 @@ if __name__ == "__main__":
     assert paddle.__version__ == "3.3.1", paddle.__version__
     owners = {"paddle": paddle, "Tensor": paddle.Tensor, "functional": paddle.nn.functional}
     found = {title: all_of(owner) for title, owner in owners.items()}
-    with open(Path(__file__).with_name("signatures.json"), "w") as file:
-        file.write("{" + ",\n".join(f"{json.dumps(title)}: {{\n" + ",\n".join(
-            f" {json.dumps(n)}: {json.dumps(p)}" for n, p in functions.items()) + "}" for title, functions in found.items())
-            + "}\n")
+    text = ",\n".join(f"{json.dumps(title)}: {{\n" + ",\n".join(
+        f" {json.dumps(name)}: {json.dumps(p)}" for name, p in functions.items()) + "}" for title,
+                      functions in found.items())
+    Path(__file__).with_name("signatures.json").write_text("{" + text + "}\n")

@@ -81,10 +81,17 @@ class Eager(threading.local):
     dynamic = True
 
     def run(self, op, inputs, attrs):
-        arrays, wanted = _arrays(inputs)
+        arrays, wanted = [], False
+        for x in inputs:
+            if isinstance(x, Tensor):
+                arrays.append(x._array)
+                if not x.stop_gradient:
+                    wanted = True
+            else:
+                arrays.append(x)
         if op.promotes is not None and _mixed(arrays[op.promotes]):
             inputs = dispatch.promoted(op, inputs)
-            arrays, wanted = _arrays(inputs)
+            arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
         xp = np if device._cupy is None else _module(op, arrays)
         try:
             if not op.quiet or xp is not np:
@@ -109,19 +116,6 @@ class Eager(threading.local):
         out = self.run(op, inputs, attrs)
         write_inplace(op, target, out, recorded)
         return target
-
-
-def _arrays(inputs):
-    """The arrays of the tensors among `inputs` (numbers and None stay), and whether one of them wants a gradient."""
-    arrays, wanted = [], False
-    for x in inputs:
-        if isinstance(x, Tensor):
-            arrays.append(x._array)
-            if not x.stop_gradient:
-                wanted = True
-        else:
-            arrays.append(x)
-    return arrays, wanted
 
 
 def _check_inplace(op, target):

@@ -1,14 +1,14 @@
-"""Reads and writes the safetensors format: 8 bytes with the header's length, a JSON header, then the tensors' bytes.
+"""Reads and writes .safetensors through the package of that name.
 
-Written here rather than through the package of that name because writing then needs no copy of the tensors, and
-arrays that are not C-contiguous come out right. Tests read our files with that package, and its files with ours.
+Beyond the plain format, a flat dict of tensors, our files carry one entry in the metadata: `gpuflow.structure`, in
+JSON, holds the order of the names, the containers and plain values around the tensors, and which names are tied.
+Other readers pass over it and see a tied tensor once, under its first name.
 
-Beyond the plain format (a flat dict of tensors) two entries in the metadata, both JSON:
-gpuflow.alias      {name: other}: tied tensors, stored once under `other`
-gpuflow.structure  the containers and plain values around the tensors, where there are any
+Bytes go to and come from the package, never paths. Its `serialize_file` renames a file of its own, readable by the
+owner only, over the path: the umask, the old file's permissions and our fsync would not hold, and a pipe or a device
+would be replaced. Its `safe_open` fails for float8. The price is a second copy of the tensors while saving and loading.
 """
 import json
-import math
 import struct
 from collections import OrderedDict
 
@@ -19,20 +19,10 @@ from gpuflow.errors import explain
 from gpuflow.io.arrays import host_array, in_c_order, is_tensor, memory_key
 from gpuflow.io.pickle_reader import DEEPEST, CheckpointError
 
-LARGEST_HEADER = 100_000_000   # bytes, the limit that the format's own library sets
+STRUCTURE = "gpuflow.structure"
 _TYPES = {"BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "F16": "float16",
           "BF16": "bfloat16", "U32": "uint32", "I32": "int32", "F32": "float32", "U64": "uint64", "I64": "int64",
           "F64": "float64", "C64": "complex64", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
-_CODES = {name: code for code, name in _TYPES.items()}
-
-
-def _dtype(code: str) -> np.dtype:
-    name = _TYPES[code]
-    if name.startswith(("bfloat", "float8")):
-        import ml_dtypes
-
-        return np.dtype(getattr(ml_dtypes, name))
-    return np.dtype(name).newbyteorder("<")
 
 
 def is_safetensors(head: bytes, size: int) -> bool:
@@ -44,84 +34,69 @@ def is_safetensors(head: bytes, size: int) -> bool:
 
 def dump(obj, file) -> None:
     """Writes a dict of tensors, possibly nested, to a binary file. Everything is checked before the first byte."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save
+
     if not isinstance(obj, dict):
         raise CheckpointError(explain("save to .safetensors", "a dict of tensors", type(obj).__name__,
                                       "{'name': tensor}, or a .pdparams file"))
-    tensors: dict[str, object] = {}
-    structure = _describe(obj, (), tensors)
-    metadata, owners, first = {}, {}, {}
-    for name, value in tensors.items():
-        key = memory_key(value)
-        if key is not None and key in first:
-            owners[name] = first[key]
-        elif key is not None:
-            first[key] = name
-    if owners:
-        metadata["gpuflow.alias"] = json.dumps(owners)
-    if not all(isinstance(key, str) and value == {"t": key} for key, value in structure["d"]):
-        metadata["gpuflow.structure"] = json.dumps(structure)
-    _write({name: value for name, value in tensors.items() if name not in owners}, metadata, file)
+    writer = _Writer()
+    structure = writer.describe(obj, ())
+    # in_c_order: the package writes a transposed or strided array in the order of its memory and says nothing.
+    arrays = {name: in_c_order(host_array(value)) for name, value in writer.tensors.items()}
+    try:
+        content = save(arrays, {STRUCTURE: json.dumps(structure, separators=(",", ":"))})
+    except (SafetensorError, UnicodeEncodeError) as error:
+        raise CheckpointError(f"save to .safetensors: {error}. Try: a .pdparams file") from error
+    file.write(content)
 
 
-def _write(tensors: dict, metadata: dict, file) -> None:
-    def facts(name):
-        array = tensors[name]._array if is_tensor(tensors[name]) else tensors[name]
-        return array.itemsize, array.nbytes
+class _Writer:
+    """tensors: what the file holds, by dotted path. names: where the tensor with a memory_key was met first."""
 
-    # Widest types first, then by name: every tensor starts at a multiple of its item size, as the library lays it out.
-    order = sorted(tensors, key=lambda name: (-facts(name)[0], name))
-    places, end = {}, 0
-    for name in order:
-        places[name] = (end, end := end + facts(name)[1])
-    header: dict = {"__metadata__": metadata} if metadata else {}
-    for name, value in tensors.items():
-        dtype = np.dtype((value._array if is_tensor(value) else value).dtype)
-        header[name] = {"dtype": _CODES[dtype.name], "shape": list(value.shape), "data_offsets": places[name]}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % 8)
-    if len(text) > LARGEST_HEADER:
-        raise CheckpointError(explain("save to .safetensors", f"a header of at most {LARGEST_HEADER} bytes",
-                                      f"{len(text)}", "a .pdparams file"))
-    file.write(struct.pack("<Q", len(text)))
-    file.write(text)
-    for name in order:   # one tensor at a time comes from the device
-        file.write(in_c_order(host_array(tensors[name])).reshape(-1).view(np.uint8).data)
+    def __init__(self):
+        self.tensors: dict[str, object] = {}
+        self.names: dict[tuple, str] = {}
 
+    def describe(self, obj, path: tuple) -> dict:
+        """The JSON form of `obj`."""
+        where = ".".join(map(str, path)) or "obj"
+        if len(path) > DEEPEST:
+            raise CheckpointError(explain("save", f"containers nested at most {DEEPEST} deep",
+                                          f"more at {where[:80]}"))
+        if is_tensor(obj) or device.is_array(obj):
+            return {"t": self.tensor(obj, where)}
+        if isinstance(obj, dict):
+            for key in obj:
+                if type(key) not in (str, int):
+                    _not_lossless(where, f"the key {key!r} of type {type(key).__name__}")
+            return {"o" if isinstance(obj, OrderedDict) and path else "d": [
+                [key, self.describe(value, (*path, key))] for key, value in obj.items()]}
+        if type(obj) in (list, tuple):
+            return {"l" if type(obj) is list else "u": [
+                self.describe(part, (*path, i)) for i, part in enumerate(obj)]}
+        if type(obj) in (str, int, float, bool, type(None)):
+            return {"v": obj}
+        return _not_lossless(where, f"a {type(obj).__module__}.{type(obj).__qualname__}")
 
-def _describe(obj, path: tuple, tensors: dict) -> dict:
-    """The JSON form of `obj`; its tensors go into `tensors` under their dotted paths."""
-    where = ".".join(map(str, path)) or "obj"
-    if len(path) > DEEPEST:
-        raise CheckpointError(explain("save", f"containers nested at most {DEEPEST} deep", f"more at {where[:80]}"))
-    if is_tensor(obj) or device.is_array(obj):
-        return _describe_tensor(obj, where, path, tensors)
-    if isinstance(obj, dict):
-        pairs = []
-        for key, value in obj.items():
-            if type(key) not in (str, int):
-                _not_lossless(where, f"the key {key!r} of type {type(key).__name__}")
-            pairs.append([key, _describe(value, (*path, key), tensors)])
-        return {"o" if isinstance(obj, OrderedDict) and path else "d": pairs}
-    if type(obj) in (list, tuple):
-        return {"l" if type(obj) is list else "u": [
-            _describe(part, (*path, i), tensors) for i, part in enumerate(obj)]}
-    if type(obj) in (str, int, float, bool, type(None)):
-        return {"v": obj}
-    return _not_lossless(where, f"a {type(obj).__module__}.{type(obj).__qualname__}")
-
-
-def _describe_tensor(obj, where, path, tensors) -> dict:
-    if where in tensors or where == "__metadata__":
-        raise CheckpointError(explain(
-            "save to .safetensors", "a name of its own for each tensor",
-            f"two at {where!r} (keys with dots?)" if where in tensors else "the reserved name '__metadata__'",
-            "other keys, or a .pdparams file"))
-    dtype = np.dtype((obj._array if is_tensor(obj) else obj).dtype)
-    if dtype.name not in _CODES:
-        raise CheckpointError(explain("save to .safetensors", f"one of {', '.join(_CODES)}", f"{dtype.name} at {where}",
-                                      "a .pdparams file"))
-    tensors[where] = obj
-    return {"t": where}
+    def tensor(self, obj, where: str) -> str:
+        """The name under which the file holds the tensor."""
+        dtype = (obj._array if is_tensor(obj) else obj).dtype
+        if dtype.name not in _TYPES.values():
+            raise CheckpointError(explain("save to .safetensors", f"one of {', '.join(_TYPES.values())}",
+                                          f"{dtype.name} at {where}", "a .pdparams file"))
+        key = memory_key(obj)
+        if key in self.names:
+            return self.names[key]
+        if where in self.tensors or where == "__metadata__":   # the package would write a file that cannot be read
+            raise CheckpointError(explain(
+                "save to .safetensors", "a name of its own for each tensor",
+                f"two at {where!r} (keys with dots?)" if where in self.tensors else "the reserved name '__metadata__'",
+                "other keys, or a .pdparams file"))
+        if key is not None:
+            self.names[key] = where
+        self.tensors[where] = obj
+        return where
 
 
 def _not_lossless(where: str, what: str):
@@ -136,68 +111,37 @@ def read(data):
 
     Tensors are NumPy arrays of their own memory; tied ones are one array. Raises CheckpointError for all else.
     """
+    from safetensors import SafetensorError, deserialize
+
     try:
-        view = memoryview(data)
-        entries, metadata, body = _header(view)
-        arrays = {name: _array(entry, body) for name, entry in entries.items()}
-        obj = _rebuild_all(arrays, metadata)
+        content = bytes(data)
+        entries = dict(deserialize(content))   # checks lengths, offsets, shapes and types
+        # The package takes the last of two entries with one name; we look at the names once more, which also gives
+        # the order of the file.
+        size = struct.unpack("<Q", content[:8])[0]
+        header = json.loads(content[8:8 + size], object_pairs_hook=_no_duplicates)
+        metadata = header.pop("__metadata__", None) or {}
+        arrays = {name: _array(entries.pop(name)) for name in header}
+        if STRUCTURE not in metadata:
+            return arrays, len(content)
+        return _rebuild(json.loads(metadata[STRUCTURE]), arrays), len(content)
     except CheckpointError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error, OverflowError, MemoryError,
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError,
             RecursionError) as error:
-        raise CheckpointError(f"damaged safetensors file: {type(error).__name__}: {str(error)[:80]}") from error
-    return obj, len(view)
+        raise CheckpointError(f"damaged safetensors file: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-def _header(view: memoryview):
-    if len(view) < 8:
-        raise CheckpointError(f"a safetensors file begins with 8 bytes of length; this one has {len(view)}")
-    length = struct.unpack("<Q", view[:8])[0]
-    if length > LARGEST_HEADER or length > len(view) - 8:
-        raise CheckpointError(f"the header claims {length} bytes, the file has {len(view) - 8} after it "
-                              f"and {LARGEST_HEADER} are allowed")
-    header = json.loads(str(view[8:8 + length], "utf-8"), object_pairs_hook=_no_duplicates)
-    if not isinstance(header, dict):
-        raise CheckpointError(f"the header is a {type(header).__name__}; expected an object")
-    metadata = header.pop("__metadata__", None) or {}
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise CheckpointError("the header's __metadata__ holds something other than text")
-    body = view[8 + length:]
-    end = 0
-    for name, entry in sorted(header.items(), key=lambda item: tuple(item[1]["data_offsets"])):
-        first, last = _checked(name, entry)
-        if first != end:
-            raise CheckpointError(f"tensor {name!r} begins at byte {first}, expected {end}: tensors overlap or leave "
-                                  "a gap")
-        end = last
-    if end != len(body):
-        raise CheckpointError(f"the tensors end at byte {end}, the file has {len(body)} bytes for them")
-    return header, metadata, body
+def _array(entry: dict) -> np.ndarray:
+    import ml_dtypes
 
-
-def _checked(name: str, entry: dict) -> tuple[int, int]:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise CheckpointError(f"tensor {name!r}: expected dtype, shape and data_offsets")
-    if entry["dtype"] not in _TYPES:
-        raise CheckpointError(f"tensor {name!r} has the type {str(entry['dtype'])[:40]!r}; known: {', '.join(_TYPES)}")
-    shape, offsets = entry["shape"], entry["data_offsets"]
-    if not all(isinstance(numbers, list) and all(type(n) is int and n >= 0 for n in numbers)
-               for numbers in (shape, offsets)) or len(offsets) != 2 or len(shape) > 32:
-        raise CheckpointError(f"tensor {name!r}: expected up to 32 sizes >= 0 and two offsets >= 0")
-    wanted = math.prod(shape) * _dtype(entry["dtype"]).itemsize
-    if offsets[1] - offsets[0] != wanted:
-        raise CheckpointError(f"tensor {name!r} of type {entry['dtype']} and shape {shape} needs {wanted} bytes, its "
-                              f"offsets span {offsets[1] - offsets[0]}")
-    return offsets[0], offsets[1]
-
-
-def _array(entry: dict, body: memoryview) -> np.ndarray:
-    first, last = entry["data_offsets"]
     code = entry["dtype"]
-    raw = np.frombuffer(body[first:last], np.uint8).copy()
-    if code == "BOOL" and raw.size and raw.max() > 1:
+    if (name := _TYPES.get(code)) is None:
+        raise CheckpointError(f"it holds a tensor of type {code}; known: {', '.join(_TYPES)}")
+    # The package takes any byte for a bool, and NumPy computes nonsense with such.
+    if code == "BOOL" and entry["data"].translate(None, b"\0\1"):
         raise CheckpointError("a tensor of bool holds bytes other than 0 and 1")
-    return raw.view(_dtype(code)).reshape(entry["shape"])
+    return np.frombuffer(entry["data"], getattr(ml_dtypes, name, name)).reshape(entry["shape"])
 
 
 def _no_duplicates(pairs: list) -> dict:
@@ -205,17 +149,6 @@ def _no_duplicates(pairs: list) -> dict:
     if len(found) != len(pairs):
         raise CheckpointError("the header names something twice")
     return found
-
-
-def _rebuild_all(arrays: dict, metadata: dict):
-    alias = json.loads(metadata["gpuflow.alias"]) if "gpuflow.alias" in metadata else {}
-    for name, owner in alias.items():
-        if name in arrays or owner in alias:
-            raise CheckpointError(f"the alias {name!r} of {owner!r} contradicts the tensors in the file")
-    arrays |= {name: arrays[owner] for name, owner in alias.items()}
-    if "gpuflow.structure" not in metadata:
-        return arrays
-    return _rebuild(json.loads(metadata["gpuflow.structure"]), arrays)
 
 
 def _rebuild(node: dict, arrays: dict, depth: int = 0):

@@ -96,18 +96,36 @@ def test_tied_tensors_are_stored_once_and_come_back_tied(tmp_path, suffix):
 
 def test_safetensors_keeps_containers_only_when_nothing_is_lost(tmp_path):
     path = tmp_path / "a.safetensors"
-    x = tensors()["float32"]
+    x, y = tensors()["float32"], tensors()["float64"]
     obj = {"model": OrderedDict(w=x), "groups": [{"lr": 0.1, 3: (x, None)}], "nan": float("nan")}
     same(through(obj, path), obj)
-    for wrong in ({"a": {"b": x}, "a.b": x}, {"a": {1, 2}}, {"a": b"x"}, {"a": np.float32(1)}, {(1, 2): x}, x, [x],
-                  {"__metadata__": x}):
+    for wrong in ({"a": {"b": x}, "a.b": y}, {"\ud800": x}, {"a": {1, 2}}, {"a": b"x"},
+                  {"a": np.float32(1)}, {(1, 2): x}, x, [x], {"__metadata__": x}):
         with pytest.raises(CheckpointError, match=r"safetensors"):
             save(wrong, path)
     same(load(path), obj)   # refused files left the old one alone
 
 
+def test_float8_and_arrays_in_any_layout(tmp_path):
+    """The package writes the memory of a transposed or strided array as if it were in C order."""
+    cube = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    obj = {"fortran": np.asfortranarray(cube), "moved": np.moveaxis(cube, 0, 2), "strided": cube[:, ::2, ::-1],
+           "big": cube.astype(">f4"), "repeated": np.broadcast_to(cube[0, 0], (3, 4)), "0-d": np.array(2.5)}
+    obj |= {name: np.arange(4).astype(getattr(ml_dtypes, name)) for name in ("float8_e4m3fn", "float8_e5m2")}
+    found = through(obj, tmp_path / "a.safetensors", return_numpy=True)
+    assert list(found) == list(obj)
+    for name, array in obj.items():
+        same(found[name], np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+
+
+def test_a_header_too_large_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="too large"):
+        save({"text": "x" * 100_000_000}, tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_library_of_the_format_reads_ours_and_we_read_its(tmp_path):
-    flat = {name: tensor for name, tensor in tensors().items() if name != "complex64"}
+    flat = tensors()
     save(flat, tmp_path / "ours.safetensors")
     theirs = safetensors.numpy.load_file(tmp_path / "ours.safetensors")
     assert set(theirs) == set(flat)

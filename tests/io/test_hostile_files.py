@@ -108,7 +108,7 @@ def test_loops_and_depth():
 def test_other_kinds_of_file(tmp_path):
     for name, content, says in (("a.pdparams", b"", "empty"), ("b.pdparams", b"PK\x03\x04....", "zip"),
                                 ("c.pdparams", b"hello world", "begins like"),
-                                ("d.safetensors", b"\x80\x04N.", "8 bytes"),
+                                ("d.safetensors", b"\x80\x04N.", "header too small"),
                                 ("e.pdparams", pickle.dumps(1) + b"rest", "4 bytes follow"),
                                 ("f.pdparams", b"\x80\x01N.", "protocol 1"), ("g.pdparams", b"\x80\x04", "ends early")):
         (tmp_path / name).write_bytes(content)
@@ -135,28 +135,36 @@ def entry(first, last, shape=(1,), dtype="F32"):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [first, last]}
 
 
+# What the package refuses itself is named in its words; the rest are checks of our own.
 @pytest.mark.parametrize("data, says", [
-    (safe({}, length=1 << 60), "claims"), (safe(b"[]"), "expected an object"), (safe(b"{"), "damaged"),
-    (safe(b'{"a":' + b"[" * 100_000), "damaged"),
-    (safe({"a": entry(0, 4), "b": entry(0, 4)}, b"1234"), "overlap"),
-    (safe({"a": entry(0, 8, (2,)), "b": entry(4, 8)}, b"12345678"), "overlap"),
-    (safe({"a": entry(0, 4), "b": entry(8, 12)}, b"123456789012"), "gap"),
-    (safe({"a": entry(0, 4)}, b"12345678"), "end at byte 4"),
-    (safe({"a": entry(0, 8, (2,))}, b"1234"), "end at byte 8"),
-    (safe({"a": entry(0, 4, (1 << 50,))}, b"1234"), "needs"), (safe({"a": entry(0, 4, (2,))}, b"1234"), "needs"),
-    (safe({"a": entry(0, 4, dtype="O")}, b"1234"), "type 'O'"),
-    (safe({"a": entry(0, 4, dtype=[])}, b"1234"), "damaged"),
-    (safe({"a": entry(0, 4, (-1, -1))}, b"1234"), "sizes >= 0"), (safe({"a": entry(0, 4, (1.0,))}, b"1234"), "sizes"),
-    (safe({"a": entry(0, 4, (True,))}, b"1234"), "sizes"), (safe({"a": 3}), "damaged"),
-    (safe({"a": {"dtype": "F32", "data_offsets": [0, 0]}}), "expected dtype"),
-    (safe(b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{}}'), "twice"),
+    (b"", "too small"), (safe({}, length=1 << 60), "too large"), (safe({}, length=200_000_000), "too large"),
+    (safe(b"[]"), "JSON"), (safe(b"{"), "JSON"), (safe(b'{"a":' + b"[" * 100_000), "recursion"),
+    (safe({"a": entry(0, 4), "b": entry(0, 4)}, b"1234"), "invalid offset"),
+    (safe({"a": entry(0, 8, (2,)), "b": entry(4, 8)}, b"12345678"), "invalid offset"),
+    (safe({"a": entry(0, 4), "b": entry(8, 12)}, b"123456789012"), "invalid offset"),
+    (safe({"a": entry(4, 0)}, b"1234"), "invalid offset"),
+    (safe({"a": entry(0, 4)}, b"12345678"), "not fully covered"),
+    (safe({"a": entry(0, 8, (2,))}, b"1234"), "not fully covered"),
+    (safe({"a": entry(0, 4, (1 << 50,))}, b"1234"), "invalid shape"),
+    (safe({"a": entry(0, 4, (2,))}, b"1234"), "invalid shape"),
+    (safe({"a": entry(0, 0, (1 << 32, 1 << 32))}), "overflow"),
+    (safe({"a": entry(0, 0, (0, 1 << 32, 1 << 32))}), "too big"),
+    (safe({"a": entry(0, 4, (1,) * 70)}, b"1234"), "dimension"),
+    (safe({"a": entry(0, 4, dtype="O")}, b"1234"), "unknown variant `O`"),
+    (safe({"a": entry(0, 4, dtype=[])}, b"1234"), "JSON"),
+    (safe({"a": entry(0, 1, (2,), dtype="F4")}, b"1"), "type F4"),
+    (safe({"a": entry(0, 4, (-1, -1))}, b"1234"), "integer `-1`"),
+    (safe({"a": entry(0, 4, (1.0,))}, b"1234"), "floating point"),
+    (safe({"a": entry(0, 4, (True,))}, b"1234"), "boolean"), (safe({"a": 3}), "JSON"),
+    (safe({"a": {"dtype": "F32", "data_offsets": [0, 0]}}), "missing field `shape`"),
+    (safe(b'{"a":%s,"a":%s}' % ((json.dumps(entry(0, 4)).encode(),) * 2), b"1234"), "twice"),
+    (safe(b'{"__metadata__":{"k":"1","k":"2"}}'), "twice"),
     (safe({"a": entry(0, 1, dtype="BOOL")}, b"\x07"), "bool"),
-    (safe({"__metadata__": {"gpuflow.alias": '{"b": "c"}'}}), "damaged"),
-    (safe({"__metadata__": {"gpuflow.alias": '{"a": "b", "b": "a"}'}}), "contradicts"),
     (safe({"__metadata__": {"gpuflow.structure": '{"x": 1}'}}), "unknown kind"),
     (safe({"__metadata__": {"gpuflow.structure": '{"t": "missing"}'}}), "damaged"),
     (safe({"__metadata__": {"gpuflow.structure": '{"l":[' * 300 + '{"v":1}' + "]}" * 300}}), "deep"),
-    (safe({"__metadata__": {"a": 1}}), "__metadata__")])
+    (safe({"__metadata__": {"gpuflow.structure": "[" * 100_000}}), "damaged"),
+    (safe({"__metadata__": {"a": 1}}), "JSON")])
 def test_hostile_safetensors(data, says):
     with pytest.raises(CheckpointError, match=says):
         load(io.BytesIO(data), safetensors=True)

@@ -4,12 +4,11 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[BinaryIO]:
-    """A binary file to write; it becomes `path` when the block ends well, and vanishes when it raises.
+def replacing(path: str) -> Iterator[str]:
+    """The name of a file to write; it becomes `path` when the block ends well, and vanishes when it raises.
 
     Until the rename the old file stays as it was, whatever happens to this process or the machine. A symbolic link is
     followed, an existing file's permissions are kept, missing parent folders are made. A path that is no regular file
@@ -22,19 +21,17 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     os.makedirs(folder, exist_ok=True)
     mode = _mode(path)
     if mode is not None and not stat.S_ISREG(mode):
-        with open(path, "wb") as file:   # a folder raises IsADirectoryError here
-            yield file
+        yield path
         return
     temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
-    # os.open with 0o666 lets the umask decide, as for any new file; tempfile would make it private.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    with open(temporary, "xb") as file:   # the umask decides, as for any new file; tempfile would make it private
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode if mode is None else mode)
     try:
-        with os.fdopen(handle, "wb") as file:
-            if mode is not None:
-                os.chmod(temporary, stat.S_IMODE(mode))
-            yield file
-            file.flush()
+        os.chmod(temporary, mode | stat.S_IWUSR)
+        yield temporary
+        with open(temporary, "rb+") as file:   # opened anew: the block may have put another file in its place
             os.fsync(file.fileno())
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,4 +1,5 @@
 """save and load: Paddle's .pdparams/.pdopt (pickles) and .safetensors, without ever running what a file contains."""
+import contextlib
 import mmap
 import os
 import warnings
@@ -38,17 +39,12 @@ def save(obj, path, protocol: int = 4, **configs) -> None:
     if type(protocol) is not int or not 2 <= protocol <= 4:
         raise ValueError(explain("save", "protocol 2, 3 or 4", repr(protocol)))
     name = _file_name(path, "write")
-    if configs.get("safetensors") or (name is not None and name.endswith(".safetensors")):
-        def write(file):
-            safetensors_file.dump(obj, file)
-    else:
-        def write(file):
-            pickle_writer.dump(obj, file, protocol)
-    if name is None:
-        write(path)
-    else:
-        with replacing(name) as file:
-            write(file)
+    with contextlib.nullcontext(path) if name is None else replacing(name) as target:
+        if configs.get("safetensors") or (name is not None and name.endswith(".safetensors")):
+            safetensors_file.dump(obj, target)
+        else:
+            with contextlib.nullcontext(target) if name is None else open(target, "wb") as file:
+                pickle_writer.dump(obj, file, protocol)
 
 
 def load(path, return_numpy: bool = False, **configs):

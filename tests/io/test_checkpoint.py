@@ -286,19 +286,50 @@ def test_the_new_file_is_flushed_before_it_gets_its_name(tmp_path, monkeypatch):
     assert steps == ["fsync", "replace", "fsync"]   # the last one is the folder's
 
 
-def test_folders_permissions_and_links(tmp_path):
-    path = tmp_path / "new" / "folder" / "a.pdparams"
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_folders_permissions_and_links(tmp_path, suffix):
+    path = tmp_path / "new" / "folder" / f"a{suffix}"
     save({}, str(path))
-    path.chmod(0o640)
-    link = tmp_path / "link.pdparams"
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode   # as the umask has it
+    link = tmp_path / f"link{suffix}"
     link.symlink_to(path)
-    save({"w": tensors()["scalar"]}, link)
-    assert link.is_symlink() and stat.S_IMODE(path.stat().st_mode) == 0o640
+    for mode in (0o640, 0o444):
+        path.chmod(mode)
+        save({"w": tensors()["scalar"]}, link)
+        assert link.is_symlink() and stat.S_IMODE(path.stat().st_mode) == mode
     same(load(path), {"w": tensors()["scalar"]})
     with pytest.raises(ValueError, match="file name"):
         save({}, str(tmp_path) + "/")
     with pytest.raises(IsADirectoryError):
         save({}, str(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_pipe_is_written_and_stays_a_pipe(tmp_path, suffix):
+    path = tmp_path / f"pipe{suffix}"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)   # a few hundred bytes fit into the pipe's buffer
+    try:
+        save({"w": tensors()["float32"]}, path)
+        same(load(io.BytesIO(os.read(reader, 65536))), {"w": tensors()["float32"]})
+        assert stat.S_ISFIFO(path.stat().st_mode) and [item.name for item in tmp_path.iterdir()] == [path.name]
+    finally:
+        os.close(reader)
+
+
+def test_a_disk_error_of_the_package_is_an_oserror(tmp_path, monkeypatch):
+    def full(*args):
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    path = tmp_path / "a.safetensors"
+    save({"w": tensors()["float32"]}, path)
+    monkeypatch.setattr(safetensors.numpy, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save({"w": tensors()["float64"]}, path)
+    monkeypatch.undo()
+    same(load(path), {"w": tensors()["float32"]})
+    assert [item.name for item in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 def test_a_missing_file_says_what_is_near(tmp_path):

@@ -90,7 +90,8 @@ class Conv1D(_Conv):
 class Conv2D(_Conv):
     """A convolution of x [N, C, H, W] with a weight [out, in / groups, kh, kw] and a bias [out].
 
-    See `functional.conv2d`. padding_mode: "zeros", "reflect", "replicate" or "circular" (those three with an int as padding).
+    See `functional.conv2d`.
+    padding_mode: "zeros", "reflect", "replicate" or "circular" (those three with an int as padding).
     weight_attr, bias_attr: ParamAttr or what makes one; bias=False or bias_attr=False leaves the bias out. The weight
     starts as Normal(0, sqrt(2 / (kh kw in_channels))), the bias as zero.
     """
@@ -123,7 +124,7 @@ class Conv3D(_Conv):
 
 
 class Conv1DTranspose(_Conv):
-    """A transposed convolution of x [N, C, L] with a weight [in, out / groups, k]; see `Conv2DTranspose`."""
+    """A transposed convolution of x [N, C, L]; weight [in, out / groups, k]. See `Conv2DTranspose`."""
 
     rank, transposed = 1, True
 

@@ -38,7 +38,7 @@ def _checked_affine(where, x, affine, weight, bias):
     for name, given in (("weight", weight), ("bias", bias)):
         if given is not None and None not in affine and math.prod(given.shape) != count:
             raise ValueError(explain(where, f"{name} of {count} elements for x {list(x.shape)}", str(list(given.shape)),
-                                     "the number of features x has, or another data_format"))
+                                     "the number of features that x has, or another data_format"))
 
 
 def _normalize_spec(x, weight=None, bias=None, *, view, axes, affine, epsilon=1e-5, where="norm"):
@@ -82,6 +82,7 @@ def normalize_axes(xp, x, weight=None, bias=None, *, view, axes, affine, epsilon
 
     view, axes, affine: see the head of this file. 16-bit x is computed in float32. where: who is named in errors.
     """
+    _checked_affine(where, x, affine, weight, bias)  # at once: the kernels do not look
     wide, weight, bias = _wide(xp, x.reshape(view), weight, bias)
     layout = _layout(xp, wide, view, axes)
     if layout is not None:
@@ -101,7 +102,8 @@ def normalize_axes(xp, x, weight=None, bias=None, *, view, axes, affine, epsilon
 @normalize_axes.grad
 def normalize_axes_grad(xp, g, saved, *, view, axes, affine, epsilon=1e-5, where="norm"):
     to_x, to_weight, to_bias = normalize_axes_backward(
-        xp, g[0], saved.x, saved.weight, saved.mean, saved.variance, view=view, axes=axes, affine=affine, epsilon=epsilon)
+        xp, g[0], saved.x, saved.weight, saved.mean, saved.variance, view=view, axes=axes, affine=affine,
+        epsilon=epsilon)
     return (to_x, to_weight.reshape(saved.weight.shape) if saved.needs[1] else None,
             to_bias.reshape(saved.bias_shape) if saved.needs[2] else None)
 

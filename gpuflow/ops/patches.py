@@ -99,7 +99,7 @@ def add_back(xp, part_of, target, lead, low, counts, kernel, stride, dilation):
     target[tuple(inside)] += padded[tuple(origin)]
 
 
-# ---- columns for convolution: here arrays are [C, *S, N], the samples innermost -----------------------------------------
+# ---- columns for convolution: here arrays are [C, *S, N], the samples innermost -------------------------------------
 # A window's neighbours are then copied in runs of a whole row of windows times the samples, instead of a few elements.
 # Results of convolutions keep that order in memory under their usual shape; what follows (activations, batch norm,
 # pooling, the next convolution) keeps it or takes it as it is, so that a network turns its data once, at the start.

@@ -1,8 +1,7 @@
 """Pooling in any number of spatial axes, over [N, C, *S] or, with channels_last, [N, *S, C].
 
-The largest element of a window is found with its place (`mask`), and its gradient is put back there; the places make
-the pair `take_places` / `put_places`, each the other's gradient. Averages are linear: `avg_pool` and `avg_pool_input_grad`
-are each other's gradients.
+The largest element of a window is found with its place (`mask`), and its gradient is put back there: `take_places` and
+`put_places` are each other's gradients. Averages are linear: `avg_pool` and `avg_pool_input_grad` are each other's.
 """
 import math
 
@@ -35,7 +34,12 @@ def _resolved(where, sizes, kernel, stride, padding, ceil_mode):
     for k, pair in zip(kernel, padding, strict=True):
         if max(pair) >= k and max(pair) > 0:
             raise ValueError(explain(where, f"padding smaller than the kernel {list(kernel)}", str(padding)))
-    return padding, patches.window_counts(where, sizes, kernel, stride, padding, ones, ceil_mode)
+    counts = patches.window_counts(where, sizes, kernel, stride, padding, ones, ceil_mode)
+    for axis, (n, o, s, pair) in enumerate(zip(sizes, counts, stride, padding, strict=True)):
+        if n is not None and (o - 1) * s - pair[0] >= n:
+            raise ValueError(explain(where, "an element of x in every window", f"a last window of padding only along "
+                                     f"spatial axis {axis}", "ceil_mode=False, or less padding"))
+    return padding, counts
 
 
 def _max_spec(x, *, kernel, stride, padding, ceil_mode=False, channels_last=False):
@@ -132,18 +136,19 @@ def _avg_spec(x, *, kernel, stride, padding, ceil_mode=False, exclusive=True, di
     return Spec(_shaped(x, counts, channels_last), x.dtype)
 
 
-def _divisors(xp, sizes, counts, kernel, stride, low, exclusive, divisor):
-    """What the sums of windows are divided by: a number, or an array [*counts]."""
+def _divisors(xp, sizes, counts, kernel, stride, padding, exclusive, divisor):
+    """What the sums of windows are divided by: a number, or an array [*counts].
+
+    exclusive: the elements inside x; else also those inside the padding, though not what hangs over with ceil_mode.
+    """
     if divisor:
         return divisor
-    whole = not any(low) and all((o - 1) * s + k <= n for o, s, k, n in zip(counts, stride, kernel, sizes, strict=True))
-    if whole or not exclusive:
-        return math.prod(kernel)
     number = np.ones((), np.float32)
-    for size, o, k, s, start in zip(sizes, counts, kernel, stride, low, strict=True):
-        first = np.arange(o) * s - start
-        number = number[..., None] * np.maximum(np.minimum(first + k, size) - np.maximum(first, 0), 1)
-    return xp.asarray(number.astype(np.float32))
+    for n, o, k, s, (before, after) in zip(sizes, counts, kernel, stride, padding, strict=True):
+        low, high = (0, n) if exclusive else (-before, n + after)
+        first = np.arange(o) * s - before
+        number = number[..., None] * (np.minimum(first + k, high) - np.maximum(first, low))
+    return math.prod(kernel) if (number == math.prod(kernel)).all() else xp.asarray(number.astype(np.float32))
 
 
 def _wide(xp, x):
@@ -161,7 +166,7 @@ def avg_pool(xp, x, *, kernel, stride, padding, ceil_mode=False, exclusive=True,
     padded = patches.covered(xp, xc, 2, low, patches.extents_of(counts, kernel, stride, ones), 0)
     for _, index in patches.taps(2, counts, kernel, stride, ones):
         total += padded[index]
-    total /= _divisors(xp, xc.shape[2:], counts, kernel, stride, low, exclusive, divisor)
+    total /= _divisors(xp, xc.shape[2:], counts, kernel, stride, padding, exclusive, divisor)
     return out.astype(x.dtype, copy=False)
 
 
@@ -179,7 +184,7 @@ def avg_pool_input_grad(xp, g, *, shape, kernel, stride, padding, ceil_mode=Fals
     target = patches.to_channels_first(xp, out, channels_last)
     padding, counts = _resolved("avg_pool", target.shape[2:], kernel, stride, padding, ceil_mode)
     low = tuple(pair[0] for pair in padding)
-    gc = gc / _divisors(xp, target.shape[2:], counts, kernel, stride, low, exclusive, divisor)
+    gc = gc / _divisors(xp, target.shape[2:], counts, kernel, stride, padding, exclusive, divisor)
     patches.add_back(xp, lambda tap: gc, target, 2, low, counts, kernel, stride, (1,) * len(kernel))
     return out.astype(g.dtype, copy=False)
 

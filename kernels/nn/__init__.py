@@ -6,6 +6,7 @@ windows.py and scores.py; they are loaded when first called.
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
@@ -48,8 +49,8 @@ def turned(x, out=None):
 
 def gather(x, columns, low, counts, kernel, stride, dilation):
     """Fills columns [C, *kernel, *counts, N] from x [C, *S, N]; both C-contiguous."""
-    _windows().gather(x.reshape(-1), x.shape[0], x.shape[-1], _geometry(x.shape[1:-1], counts, kernel, stride, dilation),
-                      _three(low, 0), columns.reshape(-1))
+    _windows().gather(x.reshape(-1), x.shape[0], x.shape[-1],
+                      _geometry(x.shape[1:-1], counts, kernel, stride, dilation), _three(low, 0), columns.reshape(-1))
 
 
 def scatter(columns, x, low, counts, kernel, stride, dilation):
@@ -85,7 +86,7 @@ def unlaid(memory, order, batch):
 
 
 def largest(x, low, counts, kernel, stride):
-    """(out, mask) [N, C, *counts], in x's memory order: the largest elements of windows of x [N, C, *S], their places."""
+    """(out, mask) [N, C, *counts], in x's memory order: the largest elements of x's windows, and their places."""
     memory, order = planes(x)
     sizes = memory.shape[1:-1]
     out = np.full((memory.shape[0], *counts, memory.shape[-1]), -np.inf, x.dtype)
@@ -97,12 +98,18 @@ def largest(x, low, counts, kernel, stride):
 
 
 def put(x, mask, sizes):
-    """[N, C, *sizes], in mask's memory order: zeros with x added at the places that mask names; both [N, C, *S]."""
+    """[N, C, *sizes], in mask's memory order: zeros with x added at the places that mask names; both [N, C, *S].
+
+    ValueError for a place that is not there.
+    """
     places, order = planes(mask)
     values = laid(x, order)
     out = np.empty((places.shape[0], *sizes, places.shape[-1]), x.dtype)
     flat = (places.shape[0], -1, places.shape[-1])
-    _windows().put(values.reshape(flat), places.reshape(flat), out.reshape(flat))
+    if values.shape != places.shape:
+        raise ValueError(f"{list(x.shape)} elements for {list(mask.shape)} places")
+    if not _windows().put(values.reshape(flat), places.reshape(flat), out.reshape(flat)):
+        raise ValueError(f"places from {mask.min()} to {mask.max()} in channels of {math.prod(sizes)} elements")
     return unlaid(out, order, x.shape[0])
 
 

@@ -1,14 +1,16 @@
-"""Normalisation on the CPU: the sums over data that stays in the cache, then the result, instead of NumPy's eight passes.
+"""Normalisation on the CPU: sums over data that stays in the cache, then the result: NumPy takes eight passes.
 
-Read as text and compiled by `build.numba_module` (cached on disk); the reference is the plain text in gpuflow/ops/norm.py.
+Read as text and compiled by `build.numba_module` (cached on disk); the reference is the plain text in
+gpuflow/ops/norm.py.
 
     batch   x [N, C, L]    statistics per channel, weight [C]
-    rows    x [R, M]       statistics per row, weight [M]                                              (layer norm)
-    groups  x [R, C, L]    statistics per row of C * L elements, channel c of row r has weight number
-                           (r % period) * C + c                                                        (group, instance)
+    rows    x [R, M]       statistics per row, weight [M] (layer norm)
+    groups  x [R, C, L]    statistics per row of C * L elements; channel c of row r has weight number
+                           (r % period) * C + c (group and instance norm)
 
-Sums run in the array's dtype over at most a few thousand elements per vector lane and in float64 beyond. One thread: most of the
-time around these calls goes to BLAS, whose waiting threads and OpenMP's would fight for the cores (bench/results/nn_ops.md).
+Sums run in the array's dtype within a run of neighbours, or down its lanes, and in float64 beyond. One thread:
+most time around these calls goes to BLAS, whose waiting threads and OpenMP's would fight for the cores
+(bench/results/nn_ops.md).
 """
 import math
 

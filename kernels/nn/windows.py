@@ -1,8 +1,8 @@
-"""Windows over [N, C, D, H, W] on the CPU: gather and scatter of columns, largest elements and their places.
+"""Windows over three spatial axes D, H, W on the CPU: columns for convolution, largest elements and their places.
 
-Read as text and compiled by `build.numba_module` (cached on disk). The reference is the plain text for any array module in
-gpuflow/ops/patches.py and gpuflow/ops/pool.py. `geometry`, 15 ints: sizes D, H, W of the input; counts of windows; kernel; stride; dilation.
-`low`, 3 ints: how far window 0 begins before the input.
+Read as text and compiled by `build.numba_module` (cached on disk). The reference is the plain text for any array module
+in gpuflow/ops/patches.py and pool.py. `geometry`, 15 ints: sizes D, H, W of the input; counts of windows; kernel;
+stride; dilation. `low`, 3 ints: how far window 0 begins before the input.
 
 One thread: the products around these calls use all cores, and BLAS's waiting threads and OpenMP's would fight for them
 (bench/results/nn_ops.md).
@@ -96,31 +96,33 @@ def scatter(columns, channels, samples, geometry, low, x):
                             at += SW * samples
 
 
-TILE = 16  # floats in a cache line
+TILE = 8
 
 
 @njit(parallel=False, **flags)
 def turn(x, out):
-    """out [W, R] = x [R, W] transposed, in tiles."""
+    """out [W, R] = x [R, W] transposed, in tiles; those of fixed size are unrolled."""
     rows, width = x.shape
-    tile = np.empty((TILE, TILE), x.dtype)  # between the two: lines a power of two apart would push each other out
     for top in range(0, rows, TILE):
-        high = min(TILE, rows - top)
         for left in range(0, width, TILE):
-            wide = min(TILE, width - left)
-            for r in range(high):
-                for c in range(wide):
-                    tile[c, r] = x[top + r, left + c]
-            for c in range(wide):
-                for r in range(high):
-                    out[left + c, top + r] = tile[c, r]
+            if top + TILE <= rows and left + TILE <= width:
+                for c in range(TILE):
+                    for r in range(TILE):
+                        out[left + c, top + r] = x[top + r, left + c]
+            else:
+                for c in range(left, min(left + TILE, width)):
+                    for r in range(top, min(top + TILE, rows)):
+                        out[c, r] = x[r, c]
 
 
 @njit(parallel=False, **flags)
 def largest(x, geometry, low, out, mask):
-    """out, mask [A, OD, OH, OW, B]: the largest element of each window of x [A, D, H, W, B] (the first of equals, a nan
-    before all) and its place d * H * W + h * W + w. out holds what no element is below."""
-    D, H, W, OD, OH, OW, KD, KH, KW, SD, SH, SW, ED, EH, EW = geometry
+    """out, mask [A, OD, OH, OW, B]: the largest element of each window of x [A, D, H, W, B], its place (d H + h) W + w.
+
+    Of equal elements the first counts, a nan is larger than all. out and mask come filled with -inf and 0.
+    """
+    D, H, W, OD, OH, OW, KD, KH, KW, SD, SH, SW, _, _, _ = geometry
+    single = x.shape[4] == 1
     for a in range(x.shape[0]):
         for od in range(OD):
             d0 = od * SD - low[0]
@@ -128,11 +130,19 @@ def largest(x, geometry, low, out, mask):
                 h0 = oh * SH - low[1]
                 for ow in range(OW):
                     w0 = ow * SW - low[2]
+                    best, place = out[a, od, oh, ow, 0], mask[a, od, oh, ow, 0]
                     for d in range(max(d0, 0), min(d0 + KD, D)):
                         for h in range(max(h0, 0), min(h0 + KH, H)):
                             for w in range(max(w0, 0), min(w0 + KW, W)):
-                                larger(x[a, d, h, w], np.int32((d * H + h) * W + w), out[a, od, oh, ow],
-                                       mask[a, od, oh, ow])
+                                if single:
+                                    value = x[a, d, h, w, 0]
+                                    if value > best or value != value:
+                                        best, place = value, np.int32((d * H + h) * W + w)
+                                else:
+                                    larger(x[a, d, h, w], np.int32((d * H + h) * W + w), out[a, od, oh, ow],
+                                           mask[a, od, oh, ow])
+                    if single:
+                        out[a, od, oh, ow, 0], mask[a, od, oh, ow, 0] = best, place
 
 
 @njit(inline="always", **flags)
@@ -146,9 +156,16 @@ def larger(x, place, best, places):
 
 @njit(parallel=False, **flags)
 def put(x, mask, out):
-    """out [A, length, B]: zeros with x [A, count, B] added at the places that mask [A, count, B] names."""
+    """out [A, length, B]: zeros with x [A, count, B] added at the places that mask [A, count, B] names.
+
+    False where a place is not in 0 .. length - 1.
+    """
     out[:] = 0
     for a in range(x.shape[0]):
         for i in range(x.shape[1]):
             for b in range(x.shape[2]):
-                out[a, mask[a, i, b], b] += x[a, i, b]
+                place = mask[a, i, b]
+                if place < 0 or place >= out.shape[1]:
+                    return False
+                out[a, place, b] += x[a, i, b]
+    return True

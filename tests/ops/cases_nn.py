@@ -16,7 +16,8 @@ _BATCH = {"view": (3, 2, 4), "axes": (0, 2), "affine": (1, 2, 1)}
 _LAYER = {"view": (2, 6), "axes": (1,), "affine": (1, 6)}
 _GROUP = {"view": (2, 2, 2, 3), "axes": (2, 3), "affine": (1, 2, 2, 1)}
 _LAST = {"view": (3, 4, 2), "axes": (0, 1), "affine": (1, 1, 2)}
-_NORMS = [(normal(3, 2, 2, 2), 2, _BATCH), (normal(2, 3, 2), 6, _LAYER), (normal(2, 4, 3), 4, _GROUP), (normal(3, 4, 2), 2, _LAST)]
+_NORMS = [(normal(3, 2, 2, 2), 2, _BATCH), (normal(2, 3, 2), 6, _LAYER), (normal(2, 4, 3), 4, _GROUP),
+          (normal(3, 4, 2), 2, _LAST)]
 _positive = np.abs(normal(2)) + 0.5
 
 CASES = {
@@ -42,7 +43,8 @@ CASES = {
     ],
     "max_pool": [
         ((normal(2, 2, 4, 4),), _window(2, 2, 2)), ((normal(2, 2, 5),), _window(1, 3, 2, (1, 1), ceil_mode=True)),
-        ((normal(1, 3, 4, 2),), _window(2, 2, 1, (0, 1), channels_last=True)), ((normal(1, 1, 3, 4, 3),), _window(3, 2, 2)),
+        ((normal(1, 3, 4, 2),), _window(2, 2, 1, (0, 1), channels_last=True)),
+        ((normal(1, 1, 3, 4, 3),), _window(3, 2, 2)),
         ((normal(1, 2, 5, 4),), {**_window(2, 3, 2), "padding": "SAME"}),
     ],
     "put_places": [
@@ -55,8 +57,10 @@ CASES = {
     ],
     "avg_pool": [
         ((normal(2, 2, 4, 4),), _window(2, 2, 2)), ((normal(2, 2, 5),), _window(1, 3, 2, (1, 1), ceil_mode=True)),
-        ((normal(2, 2, 5),), _window(1, 3, 2, (1, 1), exclusive=False)), ((normal(2, 2, 5),), _window(1, 3, 1, divisor=2)),
-        ((normal(1, 3, 4, 2),), _window(2, 2, 1, (0, 1), channels_last=True)), ((normal(1, 1, 3, 4, 3),), _window(3, 2, 2)),
+        ((normal(2, 2, 5),), _window(1, 3, 2, (1, 1), exclusive=False)),
+        ((normal(2, 2, 5),), _window(1, 3, 1, divisor=2)),
+        ((normal(1, 3, 4, 2),), _window(2, 2, 1, (0, 1), channels_last=True)),
+        ((normal(1, 1, 3, 4, 3),), _window(3, 2, 2)),
     ],
     "avg_pool_input_grad": [
         ((normal(2, 1, 2, 2),), _window(2, 2, 2, shape=(2, 1, 4, 4))),
@@ -77,8 +81,8 @@ CASES = {
         ((normal(2, 3, 2), normal(3, 2), None), {**_LAYER, "epsilon": 0.1}),
     ],
     "normalize_axes_backward": [
-        *[((normal(*x.shape), x, normal(n)), {**where, "epsilon": 0.1}) for x, n, where in _NORMS],
-        ((normal(3, 2, 2, 2), normal(3, 2, 2, 2), None), {**_BATCH, "epsilon": 0.1}),
+        *[((normal(*x.shape), x, normal(n), None, None), {**where, "epsilon": 0.1}) for x, n, where in _NORMS],
+        ((normal(3, 2, 2, 2), normal(3, 2, 2, 2), None, None, None), {**_BATCH, "epsilon": 0.1}),
     ],
     "normalize_by": [
         ((normal(3, 2, 2), normal(2), _positive, normal(2), normal(2)), {"view": (3, 2, 2), "affine": (1, 2, 1)}),
@@ -86,10 +90,12 @@ CASES = {
     ],
     "moving_average": [((normal(3), normal(3)), {"momentum": 0.9})],
     "rms_norm": [
-        ((normal(2, 3), normal(3)), {"rank": 1, "epsilon": 0.1}), ((normal(2, 2, 3), None), {"rank": 2, "epsilon": 0.1}),
+        ((normal(2, 3), normal(3)), {"rank": 1, "epsilon": 0.1}),
+        ((normal(2, 2, 3), None), {"rank": 2, "epsilon": 0.1}),
     ],
     "normalize_length": [
-        ((normal(2, 3),), {"p": 2.0, "axis": 1, "epsilon": 1e-12}), ((normal(2, 3),), {"p": 3.0, "axis": 0, "epsilon": 1e-12}),
+        ((normal(2, 3),), {"p": 2.0, "axis": 1, "epsilon": 1e-12}),
+        ((normal(2, 3),), {"p": 3.0, "axis": 0, "epsilon": 1e-12}),
         ((normal(2, 3),), {"p": float("inf"), "axis": -1, "epsilon": 1e-12}),
         ((normal(2, 3) * 0.01,), {"p": 2.0, "axis": 1, "epsilon": 1.0}),
     ],

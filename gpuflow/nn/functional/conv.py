@@ -88,7 +88,8 @@ def _transposed(rank, x, weight, bias, stride, padding, output_padding, dilation
 def _same_for_transposed(sizes, kernel, stride):
     """Paddle works "SAME" out from the input's size, as for a convolution of it."""
     if None in sizes:
-        raise ValueError(explain("conv_transpose", "known sizes with padding 'SAME'", str(list(sizes)), "padding as ints"))
+        raise ValueError(explain("conv_transpose", "known sizes with padding 'SAME'", str(list(sizes)),
+                                 "padding as ints"))
     return resolved_padding("SAME", sizes, kernel, stride, None)[0]
 
 

@@ -32,7 +32,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
                data_format="NCHW", use_global_stats=None, name=None):
     """(x - mean) / sqrt(variance + epsilon) * weight + bias, per channel (Ioffe and Szegedy, 2015).
 
-    x: [N, C, ...], or [N, ..., C] where data_format ends in C; at least 2 axes. The others: [C]; weight, bias may be None.
+    x: [N, C, ...], or [N, ..., C] where data_format ends in C; at least 2 axes. The others: [C], or None.
     use_global_stats: None takes the batch's own mean and variance when `training`, the running ones else; True always
     takes the running ones; False always the batch's. Where the batch's are taken, and only there, the running ones
     follow in place: running = momentum * running + (1 - momentum) * batch's, with the biased variance.

@@ -1,4 +1,6 @@
 """Pooling over 1, 2 or 3 spatial axes: largest elements, means, and both to a fixed number of windows."""
+import math
+
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.nn.functional.windows import is_channels_last, padding_pairs, per_axis
@@ -53,7 +55,12 @@ def max_pool3d(x, kernel_size, stride=None, padding=0, return_mask=False, ceil_m
 
 def _avg_pool(rank, x, kernel_size, stride, padding, ceil_mode, exclusive, divisor_override, data_format):
     attrs = _windows(f"avg_pool{rank}d", rank, kernel_size, stride, padding, ceil_mode, data_format)
-    return call(OPS["avg_pool"], (x,), {**attrs, "exclusive": bool(exclusive), "divisor": divisor_override})
+    out = call(OPS["avg_pool"], (x,), {**attrs, "exclusive": bool(exclusive)})
+    if divisor_override is None:
+        return out
+    if divisor_override == 0:
+        raise ValueError(explain(f"avg_pool{rank}d", "divisor_override other than 0", "0"))
+    return call(OPS["scale"], (out,), {"scale": math.prod(attrs["kernel"]) / divisor_override})
 
 
 def avg_pool1d(x, kernel_size, stride=None, padding=0, exclusive=True, ceil_mode=False, name=None):
@@ -65,7 +72,8 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, exclusiv
                data_format="NCHW", name=None):
     """The mean of each window of x [N, C, H, W]: [N, C, H', W'], sizes as in `max_pool2d`.
 
-    exclusive: padding does not count in the mean; else it counts as zeros. divisor_override: divide the sum by this.
+    exclusive: padding does not count in the mean; else it counts as zeros. divisor_override: the mean times the
+    kernel's size, divided by this (Paddle's way: where padding does not count, no plain sum over divisor_override).
     """
     return _avg_pool(2, x, kernel_size, stride, padding, ceil_mode, exclusive, divisor_override, data_format)
 

@@ -1,0 +1,92 @@
+"""Pooling: Paddle's numbers, every memory order, nan, places and errors."""
+import numpy as np
+import pytest
+
+import gpuflow as paddle
+from gpuflow.nn import functional as F
+from gpuflow.ops import pool
+from tests.nn.golden import cases, compare
+
+
+@cases("pool")
+def test_as_paddle(name):
+    compare(name)
+
+
+def _numbers(*shape):
+    return np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+
+
+def _max_and_gradient(x):
+    x = paddle.Tensor(x, stop_gradient=False)
+    out, mask = F.max_pool2d(x, 3, 2, 1, return_mask=True)
+    (out * out).sum().backward()
+    return out.numpy(), mask.numpy(), x.grad.numpy()
+
+
+def test_memory_order_and_reference_agree(monkeypatch):
+    x = _numbers(3, 4, 7, 6)
+    expected = _max_and_gradient(x)
+    for axis in (0, 1):
+        other = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, axis, -1)), -1, axis)
+        for a, b in zip(_max_and_gradient(other), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    monkeypatch.setattr(pool.nn, "takes", lambda dtype: False)
+    for a, b in zip(_max_and_gradient(x), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_nan_is_not_lost(monkeypatch):
+    x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    x[0, 0, 0, 0] = np.nan
+    for kernels in (True, False):
+        monkeypatch.setattr(pool.nn, "takes", lambda dtype, kernels=kernels: kernels)
+        out = F.max_pool2d(paddle.to_tensor(x), 2).numpy()
+        assert np.isnan(out[0, 0, 0, 0]) and out[0, 0, 1, 1] == 15
+
+
+def test_the_first_of_equal_elements_gets_the_gradient():
+    x = paddle.to_tensor(np.zeros((1, 1, 2, 2), np.float32), stop_gradient=False)
+    F.max_pool2d(x, 2).sum().backward()
+    assert x.grad.tolist() == [[[[1, 0], [0, 0]]]]
+
+
+def test_unpool_puts_back():
+    x = paddle.to_tensor(_numbers(2, 3, 4, 6))
+    out, mask = F.max_pool2d(x, 2, return_mask=True)
+    back = paddle.nn.MaxUnPool2D(2)(out, mask)
+    kept = back.numpy() != 0
+    assert kept.sum() == out.size and (back.numpy()[kept] == x.numpy()[kept]).all()
+    assert F.max_unpool2d(out, mask, 2, output_size=[5, 6]).shape == [2, 3, 5, 6]
+    with pytest.raises(ValueError, match=r"put_places.*to 6\d in channels of 24"):
+        F.max_unpool2d(out, mask + 40, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_means_of_low_precision(dtype):
+    x = paddle.to_tensor(np.full((1, 1, 64, 64), 60000.0 if dtype == "float16" else 1.0), dtype=dtype)
+    for out in (F.avg_pool2d(x, 64), F.adaptive_avg_pool2d(x, 1)):
+        assert out.dtype == dtype and out.item() == x.numpy()[0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("call", "parts"), [
+    (lambda x: F.max_pool2d(x, 2, padding=2), ["padding smaller than the kernel"]),
+    (lambda x: F.max_pool2d(x, 9), ["max_pool", "at least 9"]),
+    (lambda x: F.max_pool2d(x[0], 2), ["max_pool2d", "4 axes", "unsqueeze"]),
+    (lambda x: F.max_pool2d(x, 2, padding="VALID", ceil_mode=True), ["ceil_mode=False"]),
+    (lambda x: F.max_pool2d(x, 1, 6, ceil_mode=True), ["every window", "ceil_mode=False"]),
+    (lambda x: F.avg_pool2d(x, [2, 2, 2]), ["kernel_size"]),
+    (lambda x: F.avg_pool2d(x, 2, divisor_override=0), ["divisor_override"]),
+    (lambda x: F.adaptive_avg_pool2d(x, [1, 2, 3]), ["output_size"]),
+    (lambda x: F.lp_pool2d(x, -1.0, 2), ["norm_type"]),
+])
+def test_errors_say_what_would_fit(call, parts):
+    with pytest.raises(ValueError) as error:
+        call(paddle.to_tensor(_numbers(1, 2, 5, 5)))
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_layers_show_their_arguments():
+    assert repr(paddle.nn.MaxPool2D(2, 1)) == "MaxPool2D(kernel_size=2, stride=1, padding=0)"
+    assert repr(paddle.nn.AdaptiveMaxPool2D(3)) == "AdaptiveMaxPool2D(output_size=3, return_mask=False)"

@@ -27,6 +27,7 @@ CASES = {
     "max_pool 64x16x8x8, 2x2": ("max_pool", (64, 16, 8, 8), (2,)),
     "max_pool 8x64x56x56, 2x2": ("max_pool", (8, 64, 56, 56), (2,)),
     "avg_pool 64x16x8x8, 2x2": ("avg_pool", (64, 16, 8, 8), (2,)),
+    "net 64x1x8x8: 2 x (conv, bn, relu), pool, conv, bn, relu": ("net", (64, 1, 8, 8), ()),
 }
 
 
@@ -39,7 +40,12 @@ def gpuflow_steps():
 
     def make(kind, shape, args):
         x = paddle.to_tensor(np.random.default_rng(0).standard_normal(shape, np.float32), stop_gradient=False)
-        if kind in ("conv", "depthwise"):
+        if kind == "net":
+            parts = [conv.Conv2D(1, 16, 3, padding=1), norm.BatchNorm2D(16), paddle.nn.ReLU(),
+                     conv.Conv2D(16, 32, 3, padding=1), norm.BatchNorm2D(32), paddle.nn.ReLU(), pooling.MaxPool2D(2),
+                     conv.Conv2D(32, 64, 3, padding=1), norm.BatchNorm2D(64), paddle.nn.ReLU()]
+            layer = paddle.nn.Sequential(*parts)
+        elif kind in ("conv", "depthwise"):
             out, k, padding = args
             layer = conv.Conv2D(shape[1], out, k, padding=padding, groups=shape[1] if kind == "depthwise" else 1)
         else:
@@ -69,7 +75,11 @@ def torch_steps():
     def make(kind, shape, args):
         torch.manual_seed(0)
         x = torch.randn(shape, requires_grad=True)
-        if kind in ("conv", "depthwise"):
+        if kind == "net":
+            layer = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+                                  nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+                                  nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU())
+        elif kind in ("conv", "depthwise"):
             out, k, padding = args
             layer = nn.Conv2d(shape[1], out, k, padding=padding, groups=shape[1] if kind == "depthwise" else 1)
         else:

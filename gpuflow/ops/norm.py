@@ -56,7 +56,7 @@ def _layout(xp, x, view, axes):
     if xp is not np or not nn.takes(x.dtype) or 0 in view:
         return None
     if axes == (0, 2) and len(view) == 3:
-        if not x.flags.c_contiguous and np.moveaxis(x, 0, -1).flags.c_contiguous:
+        if not x.flags.c_contiguous and nn.first_last(x).flags.c_contiguous:
             return 0, True, (1, view[1], -1)
         return (0, False, view) if view[2] > 1 else None
     if axes == (1,) and len(view) == 2:
@@ -68,11 +68,11 @@ def _layout(xp, x, view, axes):
 
 def _laid(x, layout):
     _, transposed, shape = layout
-    return np.ascontiguousarray(np.moveaxis(x, 0, -1) if transposed else x).reshape(shape)
+    return np.ascontiguousarray(nn.first_last(x) if transposed else x).reshape(shape)
 
 
 def _unlaid(x, layout, view):
-    return np.moveaxis(x.reshape(*view[1:], view[0]), -1, 0) if layout[1] else x.reshape(view)
+    return nn.last_first(x.reshape(*view[1:], view[0])) if layout[1] else x.reshape(view)
 
 
 @op("normalize_axes", infer=_normalize_spec, saves=("x", "weight", "bias_shape", "mean", "variance"),

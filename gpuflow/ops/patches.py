@@ -109,12 +109,12 @@ def samples_last(xp, x):
     """x [N, C, *S] as [C, *S, N] without gaps in memory: a view where it lies so already, else a copy."""
     if xp is np and nn.takes(x.dtype) and x.flags.c_contiguous:
         return nn.turned(x.reshape(x.shape[0], -1)).reshape(*x.shape[1:], x.shape[0])
-    return xp.ascontiguousarray(xp.moveaxis(x, 0, -1))
+    return xp.ascontiguousarray(nn.first_last(x))
 
 
 def samples_first(xp, x, channels_last):
     """The view [N, C, *S], or [N, *S, C], of x [C, *S, N]."""
-    x = xp.moveaxis(x, -1, 0)
+    x = nn.last_first(x)
     return xp.moveaxis(x, 1, -1) if channels_last else x
 
 

@@ -91,8 +91,8 @@ def install(cls) -> None:
         for name in family.__all__:
             if name not in _NO_METHODS:
                 setattr(cls, name, getattr(family, name))
-    for name, function in _ALIASES.items():
-        setattr(cls, name, getattr(cls, function))
+    for name, original in _ALIASES.items():
+        setattr(cls, name, getattr(cls, original))
     for name, kind in _CASTS.items():
         setattr(cls, name, _cast_to(kind))
     for function in (astype, __getitem__, __iter__, permute, ravel, type_as, contiguous, where, softmax):
@@ -379,15 +379,16 @@ def retain_grads(self):
 
 
 def _new(function):
-    if function is creation.full:
-        def apply(self, size, fill_value, dtype=None):
-            return to(function(size, fill_value, self.dtype if dtype is None else dtype), self.place)
-    else:
-        def apply(self, size, dtype=None):
-            return to(function(size, self.dtype if dtype is None else dtype), self.place)
+    def apply(self, size, dtype=None):
+        return to(function(size, self.dtype if dtype is None else dtype), self.place)
 
     apply.__doc__ = f"`gpuflow.{function.__name__}` with this tensor's dtype and device."
     return apply
+
+
+def new_full(self, size, fill_value, dtype=None):
+    """`gpuflow.full` with this tensor's dtype and device."""
+    return to(creation.full(size, fill_value, self.dtype if dtype is None else dtype), self.place)
 
 
 def _install_on_tensor() -> None:
@@ -399,9 +400,10 @@ def _install_on_tensor() -> None:
         setattr(Tensor, name + "_", _reshaped(getattr(Tensor, name)))
     for name in ("clamp", "div", "mul", "sub"):
         setattr(Tensor, name + "_", getattr(Tensor, _ALIASES[name] + "_"))
-    for name in ("empty", "full", "ones", "zeros"):
+    for name in ("empty", "ones", "zeros"):
         setattr(Tensor, f"new_{name}", _new(getattr(creation, name)))
-    for function in (__setitem__, backward, bernoulli_, copy_, cpu, cuda, exponential_, fill_, fill_diagonal_, normal_,
+    for function in (__setitem__, backward, bernoulli_, copy_, cpu, cuda, exponential_, fill_, fill_diagonal_,
+                     new_full, normal_,
                      pin_memory, register_hook, requires_grad_, retain_grads, to, uniform_, zero_):
         setattr(Tensor, function.__name__, function)
 

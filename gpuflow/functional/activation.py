@@ -7,19 +7,38 @@ from gpuflow.functional.manipulation import cast, reshape
 from gpuflow.functional.reduction import max as max_of
 from gpuflow.ops.registry import OPS, normal_axis
 
-_PUBLIC = ["celu", "elu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_sigmoid",
-           "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softshrink", "softsign", "tanh",
-           "tanhshrink", "thresholded_relu"]
-_INPLACE = ["elu", "hardtanh", "leaky_relu", "relu", "tanh", "thresholded_relu"]
+__all__ = ["celu", "elu", "elu_", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
+           "leaky_relu", "leaky_relu_", "log_sigmoid", "log_softmax", "maxout", "mish", "prelu", "relu", "relu6",
+           "relu_", "selu", "sigmoid", "silu", "softmax", "softmax_", "softplus", "softshrink", "softsign", "swish",
+           "tanh", "tanh_", "tanhshrink", "thresholded_relu", "thresholded_relu_"]
 
-__all__ = [*_PUBLIC, *(f"{name}_" for name in _INPLACE), "gelu", "log_softmax", "maxout", "prelu", "softmax",
-           "softmax_",
-           "swish"]
-
-for _name in _PUBLIC:
-    globals()[_name] = public(_name)
-for _name in _INPLACE:
-    globals()[_name + "_"] = inplace(globals()[_name])
+celu = public("celu")
+elu = public("elu")
+glu = public("glu")
+hardshrink = public("hardshrink")
+hardsigmoid = public("hardsigmoid")
+hardswish = public("hardswish")
+hardtanh = public("hardtanh")
+leaky_relu = public("leaky_relu")
+log_sigmoid = public("log_sigmoid")
+mish = public("mish")
+relu = public("relu")
+relu6 = public("relu6")
+selu = public("selu")
+sigmoid = public("sigmoid")
+silu = public("silu")
+softplus = public("softplus")
+softshrink = public("softshrink")
+softsign = public("softsign")
+tanh = public("tanh")
+tanhshrink = public("tanhshrink")
+thresholded_relu = public("thresholded_relu")
+elu_ = inplace(elu)
+hardtanh_ = inplace(hardtanh)
+leaky_relu_ = inplace(leaky_relu)
+relu_ = inplace(relu)
+tanh_ = inplace(tanh)
+thresholded_relu_ = inplace(thresholded_relu)
 
 
 def swish(x, name=None):

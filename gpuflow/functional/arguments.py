@@ -22,7 +22,7 @@ def integers(where: str, values) -> tuple:
         return tuple(int(v) for v in values.numpy().reshape(-1))
     if isinstance(values, list | tuple):
         return tuple([v if type(v) is int else integer(where, v) for v in values])
-    if hasattr(values, "__iter__") and getattr(values, "ndim", 1):
+    if hasattr(values, "__iter__") and getattr(values, "ndim", 1) != 0:
         return tuple(integer(where, v) for v in values)
     return (integer(where, values),)
 
@@ -31,7 +31,7 @@ def axes(where: str, axis):
     """None (all axes) for None and an empty list; an int, or a tuple of ints."""
     if axis is None or type(axis) is int:
         return axis
-    if isinstance(axis, list | tuple) or getattr(axis, "ndim", 0):
+    if isinstance(axis, list | tuple) or getattr(axis, "ndim", 0) != 0:
         return integers(where, axis) or None
     return integer(where, axis)
 

@@ -7,23 +7,87 @@ from gpuflow.functional.reduction import all as all_of
 from gpuflow.ops.registry import OPS
 from gpuflow.tensor import Tensor, to_tensor
 
-_PUBLIC = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_not",
-           "bitwise_or", "bitwise_xor", "ceil", "cos", "cosh", "deg2rad", "divide", "equal", "erf", "exp", "expm1",
-           "floor", "floor_divide", "fmax", "fmin", "frac", "greater_equal", "greater_than", "heaviside", "isfinite",
-           "isinf", "isnan", "less_equal", "less_than", "log", "log10", "log1p", "log2", "logical_and", "logical_not",
-           "logical_or", "logical_xor", "logit", "maximum", "minimum", "multiply", "nan_to_num", "neg", "not_equal",
-           "pow", "rad2deg", "reciprocal", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt",
-           "square", "stanh", "subtract", "tan", "tanh"]
-_ALIASES = {"floor_mod": "remainder", "mod": "remainder", "negative": "neg", "less": "less_than",
-            "greater": "greater_than"}
+__all__ = ["abs", "acos", "acosh", "add", "add_n", "allclose", "asin", "asinh", "atan", "atan2", "atanh",
+           "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "clip", "cos", "cosh", "deg2rad",
+           "divide", "equal", "equal_all", "erf", "exp", "expm1", "floor", "floor_divide", "floor_mod", "fmax",
+           "fmin", "frac", "greater", "greater_equal", "greater_than", "heaviside", "increment", "isclose",
+           "isfinite", "isinf", "isnan", "lerp", "less", "less_equal", "less_than", "log", "log10", "log1p", "log2",
+           "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "maximum", "minimum", "mod",
+           "multiply", "nan_to_num", "neg", "negative", "not_equal", "pow", "rad2deg", "reciprocal", "remainder",
+           "round", "rsqrt", "scale", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "stanh", "subtract", "tan",
+           "tanh", "trunc"]
 
-__all__ = [*_PUBLIC, *_ALIASES, "add_n", "allclose", "clip", "equal_all", "increment", "isclose", "lerp", "scale",
-           "trunc"]
-
-for _name in _PUBLIC:
-    globals()[_name] = public(_name)
-for _name, _op in _ALIASES.items():
-    globals()[_name] = globals()[_op]
+abs = public("abs")
+acos = public("acos")
+acosh = public("acosh")
+add = public("add")
+asin = public("asin")
+asinh = public("asinh")
+atan = public("atan")
+atan2 = public("atan2")
+atanh = public("atanh")
+bitwise_and = public("bitwise_and")
+bitwise_not = public("bitwise_not")
+bitwise_or = public("bitwise_or")
+bitwise_xor = public("bitwise_xor")
+ceil = public("ceil")
+cos = public("cos")
+cosh = public("cosh")
+deg2rad = public("deg2rad")
+divide = public("divide")
+equal = public("equal")
+erf = public("erf")
+exp = public("exp")
+expm1 = public("expm1")
+floor = public("floor")
+floor_divide = public("floor_divide")
+fmax = public("fmax")
+fmin = public("fmin")
+frac = public("frac")
+greater_equal = public("greater_equal")
+greater_than = public("greater_than")
+heaviside = public("heaviside")
+isfinite = public("isfinite")
+isinf = public("isinf")
+isnan = public("isnan")
+less_equal = public("less_equal")
+less_than = public("less_than")
+log = public("log")
+log10 = public("log10")
+log1p = public("log1p")
+log2 = public("log2")
+logical_and = public("logical_and")
+logical_not = public("logical_not")
+logical_or = public("logical_or")
+logical_xor = public("logical_xor")
+logit = public("logit")
+maximum = public("maximum")
+minimum = public("minimum")
+multiply = public("multiply")
+nan_to_num = public("nan_to_num")
+neg = public("neg")
+not_equal = public("not_equal")
+pow = public("pow")
+rad2deg = public("rad2deg")
+reciprocal = public("reciprocal")
+remainder = public("remainder")
+round = public("round")
+rsqrt = public("rsqrt")
+sigmoid = public("sigmoid")
+sign = public("sign")
+sin = public("sin")
+sinh = public("sinh")
+sqrt = public("sqrt")
+square = public("square")
+stanh = public("stanh")
+subtract = public("subtract")
+tan = public("tan")
+tanh = public("tanh")
+floor_mod = remainder
+mod = remainder
+negative = neg
+less = less_than
+greater = greater_than
 
 
 def trunc(input, name=None):

@@ -39,8 +39,8 @@ for _name, _text, _forward, _slope in [
      lambda xp, x: 1 / xp.sqrt(1 - x * x)),
     ("acos", "The angle in [0, pi] whose cosine is x; nan outside [-1, 1].", lambda xp, x: xp.arccos(x),
      lambda xp, x: -1 / xp.sqrt(1 - x * x)),
-    ("atan", "The angle in (-pi/2, pi/2) whose tangent is x.", lambda xp, x: xp.arctan(x), lambda xp,
-     x: 1 / (1 + x * x)),
+    ("atan", "The angle in (-pi/2, pi/2) whose tangent is x.", lambda xp, x: xp.arctan(x),
+     lambda xp, x: 1 / (1 + x * x)),
     ("deg2rad", "Degrees to radians: x * pi / 180.", lambda xp, x: x * (math.pi / 180),
      lambda xp, x: xp.full(x.shape, math.pi / 180, x.dtype)),
     ("rad2deg", "Radians to degrees: x * 180 / pi.", lambda xp, x: x * (180 / math.pi),
@@ -66,23 +66,26 @@ for _name, _text, _forward, _slope in [  # the slope from the result
 ]:
     _register(_name, _text, _forward, _slope, saves="out")
 
-for _name, _text, _forward, _slope in [  # these keep integers
-    ("abs", "The absolute value of x. The gradient at 0 is 0.", lambda xp, x: xp.abs(x), lambda xp, x: xp.sign(x)),
-    ("square", "x * x.", lambda xp, x: xp.square(x), lambda xp, x: 2 * x),
-    ("sign", "-1, 0 or 1, as x is negative, zero or positive.", lambda xp, x: xp.sign(x), None),
-    ("floor", "The largest integer not above x, as x's dtype.", lambda xp,
-     x: x.copy() if x.dtype.kind in "iu" else xp.floor(x),
-     None),
-    ("ceil", "The smallest integer not below x, as x's dtype.", lambda xp,
-     x: x.copy() if x.dtype.kind in "iu" else xp.ceil(x),
-     None),
-    ("trunc", "x without its fraction, as x's dtype.", lambda xp, x: x.copy() if x.dtype.kind in "iu" else xp.trunc(x),
-     None),
-    ("frac", "x - trunc(x): the fraction, with x's sign.", lambda xp,
-     x: x - (x if x.dtype.kind in "iu" else xp.trunc(x)),
-     lambda xp, x: xp.ones_like(x)),
-]:
-    _register(_name, _text, _forward, _slope, as_float=False)
+
+def _unless_whole(function):
+    """`function` of floats; a copy of integers, which are whole already."""
+    return lambda xp, x: x.copy() if x.dtype.kind in "iu" else function(xp, x)
+
+
+# these keep integers
+_register("abs", "The absolute value of x. The gradient at 0 is 0.", lambda xp, x: xp.abs(x),
+          lambda xp, x: xp.sign(x), as_float=False)
+_register("square", "x * x.", lambda xp, x: xp.square(x), lambda xp, x: 2 * x, as_float=False)
+_register("sign", "-1, 0 or 1, as x is negative, zero or positive.", lambda xp, x: xp.sign(x), None, as_float=False)
+_register("floor", "The largest integer not above x, as x's dtype.", _unless_whole(lambda xp, x: xp.floor(x)), None,
+          as_float=False)
+_register("ceil", "The smallest integer not below x, as x's dtype.", _unless_whole(lambda xp, x: xp.ceil(x)), None,
+          as_float=False)
+_register("trunc", "x without its fraction, as x's dtype.", _unless_whole(lambda xp, x: xp.trunc(x)), None,
+          as_float=False)
+_register("frac", "x - trunc(x): the fraction, with x's sign; 0 for integers.",
+          lambda xp, x: xp.zeros_like(x) if x.dtype.kind in "iu" else x - xp.trunc(x), lambda xp, x: xp.ones_like(x),
+          as_float=False)
 
 
 @op("round", infer=same_as("x"), quiet=True)

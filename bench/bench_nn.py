@@ -3,10 +3,12 @@
     python bench/bench_nn.py --torch /path/to/a/python/with/torch [--cases conv] [--write bench/results/nn_ops.jsonl]
 
 Without --torch only gpuflow is timed. Two workers take turns, so that a change of the machine's load meets both; the
-figure of a case is the smallest time of its rounds. CPU, float32, two threads.
+figure of a case is the smallest time of its rounds. CPU, float32. On a machine that others use, --threads 1: two threads
+wait for each other whenever one of them is not running.
 """
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -70,7 +72,7 @@ def torch_steps():
     import torch
     from torch import nn
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ["OPENBLAS_NUM_THREADS"]))
 
     def make(kind, shape, args):
         torch.manual_seed(0)
@@ -120,9 +122,10 @@ def serve(side):
 class Worker:
     """A process that times one side."""
 
-    def __init__(self, python, side):
+    def __init__(self, python, side, threads):
         self.process = subprocess.Popen([python, __file__, "--serve", side], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True,
+                                        env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads)})
 
     def time(self, name):
         self.process.stdin.write(name + "\n")
@@ -134,6 +137,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch", help="a Python interpreter that has torch")
     parser.add_argument("--cases", default="", help="only cases whose name holds this")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", help="append the figures to this file, one JSON object a line")
     parser.add_argument("--note", default="", help="what is being measured, kept in the file")
@@ -141,9 +145,9 @@ def main():
     args = parser.parse_args()
     if args.serve:
         return serve(args.serve)
-    sides = {"gpuflow": Worker(sys.executable, "gpuflow")}
+    sides = {"gpuflow": Worker(sys.executable, "gpuflow", args.threads)}
     if args.torch:
-        sides["torch"] = Worker(args.torch, "torch")
+        sides["torch"] = Worker(args.torch, "torch", args.threads)
     names = [n for n in CASES if args.cases in n]
     best = {name: dict.fromkeys(sides, float("inf")) for name in names}
     for _ in range(args.rounds):
@@ -154,7 +158,7 @@ def main():
         row = {"case": name, "note": args.note, **{f"{s}_us": round(t * 1e6, 1) for s, t in found.items()}}
         if args.torch:
             row["ratio"] = round(found["gpuflow"] / found["torch"], 2)
-        row["machine"] = f"{platform.machine()}, 2 threads"
+        row["machine"] = f"{platform.machine()}, {args.threads} threads"
         print("  ".join(f"{k} {v}" for k, v in row.items() if k not in ("machine", "note")))
         if args.write:
             with open(args.write, "a") as file:

@@ -2,7 +2,12 @@
 
 Eager mode (autograd/tape.py) runs the op and records it; static mode appends it to a Program. A mode is an object with
 ``run(op, inputs, attrs)`` and ``run_inplace(op, target, inputs, attrs)``.
+
+Before the mode sees a call, a casting policy may exchange the inputs for others of another dtype (amp/auto_cast.py).
 """
+import contextlib
+import threading
+
 import numpy as np
 
 from gpuflow import device, dtypes
@@ -11,6 +16,15 @@ from gpuflow.tensor import Tensor, as_operand
 
 _modes: list = []
 NO_ATTRS: dict = {}
+
+
+class _PerThread(threading.local):
+    policy = None
+
+
+_thread = _PerThread()
+_lock = threading.Lock()
+_casting = 0   # blocks under a policy, in all threads: one look at it is all that calls outside such blocks pay
 
 
 def push(mode) -> None:
@@ -32,12 +46,40 @@ def call(op, inputs, attrs=NO_ATTRS):
 
     Returns what the mode makes of it: a Tensor, or a tuple of them for an op with several outputs.
     """
+    if _casting:
+        policy = _thread.policy
+        if policy is not None:
+            inputs = policy(op, inputs, attrs)
     return _modes[-1].run(op, inputs, attrs)
 
 
 def call_inplace(op, target, inputs, attrs=NO_ATTRS):
     """Applies `op` and writes the result into `target`, which must be the first input; returns `target`."""
     return _modes[-1].run_inplace(op, target, inputs, attrs)
+
+
+@contextlib.contextmanager
+def casting(policy):
+    """Within the block, in this thread, `policy(op, inputs, attrs)` gives the inputs that an op really gets.
+
+    None: no policy, whatever an outer block says. Ops in place have a dtype to keep and are not asked about.
+    """
+    global _casting
+    before = _thread.policy
+    with _lock:
+        _casting += 1
+    _thread.policy = policy
+    try:
+        yield policy
+    finally:
+        _thread.policy = before
+        with _lock:
+            _casting -= 1
+
+
+def casting_policy():
+    """The policy of the innermost `casting` block of this thread, or None."""
+    return _thread.policy
 
 
 def in_dynamic_mode() -> bool:

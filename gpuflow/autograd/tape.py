@@ -309,7 +309,8 @@ class Walk:
 
     def run(self):
         if self.create_graph:
-            self._run()
+            with dispatch.casting(None):  # gradients keep the dtypes of the forward pass
+                self._run()
         else:
             with np.errstate(**_quiet):
                 self._run()

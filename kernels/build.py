@@ -7,12 +7,10 @@ it can be read and stepped through there. GPUFLOW_CACHE_DIR says where (default:
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 
@@ -24,6 +22,8 @@ def cache_dir() -> Path:
     try:
         home = Path.home()
     except RuntimeError:  # no HOME and no entry for this user
+        import tempfile
+
         home = Path(tempfile.gettempdir())
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "gpuflow"
 
@@ -38,6 +38,8 @@ def _written(text: str, folder: Path, name: str) -> Path:
     path = folder / f"{name}.py"
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return path
+    import tempfile
+
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=folder, suffix=".draft")
     try:
@@ -54,6 +56,8 @@ def _written(text: str, folder: Path, name: str) -> Path:
 
 def _private_temp() -> Path:
     """A folder below the temporary one that only this user can write: what lies there will be imported."""
+    import tempfile
+
     user = getattr(os, "getuid", lambda: 0)()
     folder = Path(tempfile.gettempdir()) / f"gpuflow-{user}"
     try:
@@ -69,6 +73,8 @@ def _private_temp() -> Path:
 @functools.cache
 def numba_module(text: str):
     """The module made of `text`, whose njit functions are cached on disk where a folder can be written."""
+    import hashlib
+
     import numba
 
     cached = re.sub(r"njit\((parallel=\w+), \*\*flags\)", r"njit(\1, cache=True, **flags)", text)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_a_temporary_folder_that_others_may_write_is_not_imported_from(tmp_path,
     open_to_all = tmp_path / f"gpuflow-{os.getuid()}"
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
-    monkeypatch.setattr(build.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     assert build._private_temp() != open_to_all
 
 

@@ -3,7 +3,7 @@
     python bench/bench_nn.py --torch /path/to/a/python/with/torch [--cases conv] [--write bench/results/nn_ops.jsonl]
 
 Without --torch only gpuflow is timed. Two workers take turns, so that a change of the machine's load meets both; the
-figure of a case is the smallest time of its rounds. CPU, float32. On a machine that others use, --threads 1: two threads
+figure of a case is the smallest time of its rounds. CPU, float32. On a shared machine take --threads 1: two threads
 wait for each other whenever one of them is not running.
 """
 import argparse

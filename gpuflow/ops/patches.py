@@ -107,7 +107,7 @@ def add_back(xp, part_of, target, lead, low, counts, kernel, stride, dilation):
 
 def samples_last(xp, x):
     """x [N, C, *S] as [C, *S, N] without gaps in memory: a view where it lies so already, else a copy."""
-    if xp is np and nn.takes(x.dtype) and x.flags.c_contiguous:
+    if xp is np and nn.takes(x.dtype) and x.flags.c_contiguous and x.size:
         return nn.turned(x.reshape(x.shape[0], -1)).reshape(*x.shape[1:], x.shape[0])
     return xp.ascontiguousarray(nn.first_last(x))
 

@@ -100,6 +100,8 @@ def put_places(xp, x, mask, *, shape, channels_last=False):
         out = nn.put(*(patches.to_channels_first(np, a, channels_last) for a in (x, mask)), sizes)
         return np.moveaxis(out, 1, -1) if channels_last else out
     out = xp.zeros(shape, x.dtype)
+    if not x.size:
+        return out
     target, x, mask = (patches.to_channels_first(xp, a, channels_last) for a in (out, x, mask))
     planes, length = target.shape[0] * target.shape[1], math.prod(sizes)
     start = xp.arange(planes).reshape((-1, 1)) * length

@@ -122,3 +122,14 @@ def test_errors_say_what_would_fit(call, parts):
         call()
     for part in parts:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("layer", [
+    paddle.nn.Conv2D(3, 4, 3), paddle.nn.Conv2D(3, 4, 1), paddle.nn.Conv2DTranspose(3, 4, 3), paddle.nn.MaxPool2D(2),
+    paddle.nn.AvgPool2D(2), paddle.nn.AdaptiveAvgPool2D(1), paddle.nn.LayerNorm(8)], ids=repr)
+def test_an_empty_batch_passes(layer):
+    x = paddle.to_tensor(np.zeros((0, 3, 8, 8), np.float32), stop_gradient=False)
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape[0] == 0 and x.grad.shape == x.shape
+    assert not any(p.grad.numpy().any() for p in layer.parameters())

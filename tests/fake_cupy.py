@@ -41,8 +41,11 @@ class ndarray:
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
-    def get(self):
-        return self._a.copy()
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        if out is None:
+            return self._a.copy()
+        out[...] = self._a
+        return out
 
     def item(self, *args):
         return self._a.item(*args)

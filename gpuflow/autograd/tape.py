@@ -61,8 +61,9 @@ class Node:
         out = []
         for i, edge in enumerate(self.edges):
             target = edge[0] if edge is not None and i in self.op.writes else None
-            free = isinstance(target, Tensor) and target._grad is None and not target._hooks
-            out.append(target._grad_slot if free else None)
+            slot = target._grad_slot if isinstance(target, Tensor) else None
+            free = slot is not None and slot.dtype == edge[3] and target._grad is None and not target._hooks
+            out.append(slot if free else None)
         return out
 
     def release(self):

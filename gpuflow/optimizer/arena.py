@@ -75,7 +75,8 @@ class Flat:
         self.dtype, self.homes = dtype, homes
         size = sum(padded(home.param._array.size) for home in homes)
         real = np.dtype(np.float64 if dtype is dtypes.float64 else np.float32)
-        self.param, self.grad = zeros(xp, size, dtype.dtype), zeros(xp, size, dtype.dtype)
+        self.param = zeros(xp, size, dtype.dtype)
+        self.grad = zeros(xp, size, real if any(map(_has_wide_gradient, homes)) else dtype.dtype)
         self.state = {name: zeros(xp, size, real) for name in states}
         self.master = zeros(xp, size, real) if with_master and dtype in TWO_BYTES else None
         for home in homes:
@@ -136,6 +137,12 @@ class Arena:
         array, view = home.param._array, home.view
         return array is view or (array.shape == view.shape and array.dtype == view.dtype
                                  and device.place_of(array) == self.place)
+
+
+def _has_wide_gradient(home: Home) -> bool:
+    """True for a two-byte parameter whose gradient was given a wider place, as amp.decorate(master_grad=True) does."""
+    slot = home.param._grad_slot
+    return slot is not None and slot.dtype.itemsize > home.param._array.dtype.itemsize == 2
 
 
 def padded(size: int) -> int:

@@ -70,6 +70,7 @@ class Optimizer:
         self._on_nonfinite = choice(self._owner, "on_nonfinite", on_nonfinite, ON_NONFINITE)
         self._options = self._checked(**(options or {}))
         self._measure = False
+        self._scaling: Any = None        # a Scaling while a GradScaler takes the step
         self._groups = Groups(self._owner, parameters, (self._decay_key, *self._options, *self._group_keys()))
         self._arena: Any = None          # an Arena, and its Launch, from the first step on
         self._launch: Any = None
@@ -175,14 +176,14 @@ class Optimizer:
             return
         for home in self._still:
             home.keep()
-        launch.run(self.get_lr(), pattern, sparse, self._before_run)
+        launch.run(self.get_lr(), pattern, sparse, self._before_run, self._scaling)
         for home in self._still:
             home.restore()
         for home, active in zip(self._arena.homes, pattern):
             if active and home.param._version is not None:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
                 home.seen = home.param._version[0]
-        if self._on_nonfinite == "raise" and launch.settle():
+        if self._on_nonfinite == "raise" and self._scaling is None and launch.settle():
             raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients",
                                              f"inf or NaN in {launch.nonfinite_names()}",
                                              "a lower rate, a clip, or on_nonfinite='skip'"))
@@ -313,6 +314,15 @@ class Optimizer:
             raise RuntimeError(explain(f"{self._owner}.last_grad_norm", "a step that took the norm", "one without",
                                        "optimizer.measure_grad_norm = True, or a clip by norm"))
         return Tensor(launch.norm())
+
+    # ---- mixed precision -------------------------------------------------------------------------------------------
+
+    def _set_multi_precision(self, value: bool) -> None:
+        """Turns master copies on or off; what was learned so far stays."""
+        if value != self._multi_precision:
+            self._multi_precision = value
+            if self._arena is not None:
+                self._rebuild()
 
     # ---- parameters and strategies ---------------------------------------------------------------------------------
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from gpuflow import device
+from gpuflow.device.later import Later
 from gpuflow_kernels.update import Bucket, FusedStep
 
-CLIPS = ("none", "value", "own norm", "shared norm")   # in the order of the kernels' CLIP_ constants
+# The kernels' CLIP_ constants. A clip of a user's own has done its work before they run.
+CLIPS = {"none": 0, "own code": 0, "value": 1, "own norm": 2, "shared norm": 3}
 COLUMNS = {"lr_scale": "rate", "l1": "l1", "l2": "l2", "decay": "decay", "lo": "low", "hi": "high"}
 
 
@@ -23,6 +25,24 @@ class NumberSet:
 
     def __init__(self, options, steps: int, live: bool):
         self.options, self.steps, self.live, self.numbers = dict(options), steps, live, None
+
+
+class Scaling:
+    """What a loss scale asks of one step: divide the gradients by it, and leave all as it is where one is inf or NaN.
+
+    factor: 1 / scale, or None where the gradients are divided already. found: a 0-d bool array on the device, or None:
+    an inf or NaN that was there before somebody changed the gradients. flag: afterwards, a Later that tells whether
+    the step was left out, or None where there was nothing to do.
+    """
+
+    __slots__ = ("factor", "flag", "found")
+
+    def __init__(self, factor: float | None, found=None):
+        self.factor, self.found, self.flag = factor, found, None
+
+    def add_found(self, sums) -> None:
+        """Lets the kernels see `found`: they look at the sums of squares."""
+        sums += device.module_of(sums).where(self.found, np.inf, 0.0)
 
 
 class Launch:
@@ -40,15 +60,15 @@ class Launch:
         self.set_of: list[int] = []
         self.fused: Any = None
         self.room = 0                       # number sets that the fused step has room for
-        self._unsettled = False             # a step whose skip flag nobody has read yet
+        self._flag: Any = None              # a Later: was the last step skipped? None when settled
         self.shared_norms = 0
 
     # ---- one step --------------------------------------------------------------------------------------------------
 
-    def run(self, rate: float, pattern: list[int], sparse, before) -> None:
+    def run(self, rate: float, pattern: list[int], sparse, before, scaling: Scaling | None = None) -> None:
         """One update of the rows that `pattern` marks. sparse: [(row, ids, values)] for those marked SPARSE.
 
-        before: called with this object when step counts and tables are those of the step.
+        before: called with this object when step counts and tables are those of the step. scaling: of the loss.
         """
         self.settle()
         if pattern != self.pattern:
@@ -60,13 +80,20 @@ class Launch:
         numbers = [one.numbers for one in self.sets]
         numbers += numbers[:1] * (self.room - len(numbers))
         before(self)
-        self.fused.run(rate, numbers[0] if self.room == 1 else numbers, sparse=sparse)
-        self._unsettled = self.skip
+        skip = self.skip or scaling is not None
+        self.fused.on_nonfinite = "skip" if skip else "propagate"
+        self.fused.run(rate, numbers[0] if self.room == 1 else numbers, sparse=sparse,
+                       unscale=None if scaling is None else scaling.factor,
+                       between=None if scaling is None or scaling.found is None else scaling.add_found)
+        if skip:
+            self._flag = Later(self.fused.nonfinite())
+        if scaling is not None:
+            scaling.flag = self._flag
 
     def settle(self) -> bool:
         """Takes back the step counts of a step that was skipped; True when it was. Waits for the device if need be."""
-        skipped = self._unsettled and bool(self.fused.nonfinite())
-        self._unsettled = False
+        skipped = self._flag is not None and bool(self._flag.read())
+        self._flag = None
         if skipped:
             for one in self.sets:
                 one.steps -= one.live
@@ -102,7 +129,7 @@ class Launch:
                           [home.begin for home in flat.homes], [home.end for home in flat.homes], master=flat.master)
                    for flat in self.arena.flats]
         self.fused = FusedStep(self.rule, buckets, sets=self.room, groups=max(len(self._norm_groups()), 1),
-                               on_nonfinite="skip" if self.skip else "propagate", measure=self.measure)
+                               measure=self.measure)
         self._fill_columns()
 
     def _norm_groups(self) -> dict:
@@ -128,7 +155,7 @@ class Launch:
         self.shared_norms = len(groups)
         numbers = {column: np.array([getattr(row, name) for row in rows], np.float64)
                    for column, name in COLUMNS.items()}
-        self.fused.set_columns(**numbers, clip=np.array([CLIPS.index(row.clip) for row in rows], np.int32),
+        self.fused.set_columns(**numbers, clip=np.array([CLIPS[row.clip] for row in rows], np.int32),
                                group=np.array([groups.get(row.norm_group, 0) for row in rows], np.int32))
 
     # ---- what can be read ------------------------------------------------------------------------------------------
@@ -145,7 +172,8 @@ class Launch:
 
     def measures(self) -> bool:
         """True when the last step took norms."""
-        return self.measure or self.skip or any("norm" in h.strategy.clip for h in self.arena.homes)
+        return (self.measure or self.fused.on_nonfinite == "skip"
+                or any("norm" in h.strategy.clip for h in self.arena.homes))
 
     def nonfinite_names(self) -> list[str]:
         """The parameters whose last gradients held an inf or NaN. Waits for the device."""

@@ -29,6 +29,7 @@ from gpuflow_kernels.update.layout import (
 from gpuflow_kernels.update.tables import Tables
 
 ON_NONFINITE = ("propagate", "skip")
+_SKIP = layout.SCALARS.index("skip")
 
 
 @dataclass
@@ -120,8 +121,6 @@ class FusedStep:
         measure: bool = False,
         engine=None,
     ):
-        if on_nonfinite not in ON_NONFINITE:
-            raise ValueError(f"on_nonfinite: expected one of {ON_NONFINITE}, got {on_nonfinite!r}")
         buckets = [buckets] if isinstance(buckets, Bucket) else list(buckets)
         self.rule, self.groups, self.measure = rule, groups, measure
         self.engine = engine or engine_for(buckets[0].param if buckets else None)
@@ -130,7 +129,7 @@ class FusedStep:
             _check_bucket(rule, bucket, k)
 
         self.host = Tables(self.rows, sets, len(rule.numbers), groups)
-        self.host.scalars[layout.SCALARS.index("skip")] = on_nonfinite == "skip"
+        self.on_nonfinite = on_nonfinite
         self.tables = self.engine.tables(self.host)
         self._plan(buckets)
         chunks = sum(len(p.chunks) for p in self.plans)
@@ -146,6 +145,17 @@ class FusedStep:
         self._unscaled = False
         self._everything = True
         self.set_columns()
+
+    @property
+    def on_nonfinite(self) -> str:
+        """As given; a change counts from the next step on."""
+        return ON_NONFINITE[int(self.host.scalars[_SKIP])]
+
+    @on_nonfinite.setter
+    def on_nonfinite(self, value: str):
+        if value not in ON_NONFINITE:
+            raise ValueError(f"on_nonfinite: expected one of {ON_NONFINITE}, got {value!r}")
+        self.host.scalars[_SKIP] = ON_NONFINITE.index(value)
 
     # -- strategies --------------------------------------------------------------------------------------------------
 

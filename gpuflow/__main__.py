@@ -1,0 +1,4 @@
+"""`python -m gpuflow` is the command `gpuflow`."""
+from gpuflow.cli import main
+
+raise SystemExit(main())

@@ -26,8 +26,6 @@ MISSING = {   # room -> names that wait
 DIFFERENT = {   # name -> why its parameters are not Paddle's
     "nn.KLDivLoss": "takes a name like every other layer", "nn.MSELoss": "takes a name like every other layer",
     "nn.Parameter": "names what Paddle hides in *args and **kwargs",
-    **{f"functional.{name}_": "in-place twins pass on what they get" for name in (
-        "elu", "hardtanh", "leaky_relu", "relu", "tanh", "thresholded_relu")},
     **{f"functional.{name}": "no out=" for name in ("sigmoid", "softmax", "tanh")},
     "functional.softplus": "defaults are floats", "functional.triplet_margin_loss": "p is a float",
     "initializer.Bilinear": "has no __init__",

@@ -1,7 +1,7 @@
 """Layers, their functions, initializers and clips, under Paddle's names."""
-from gpuflow.nn import activation, clip, common, container, conv, functional, initializer, loss, norm, pooling
+from gpuflow.nn import activation, clip, common, container, conv, functional, initializer, loss, norm, pooling, utils
 from gpuflow.nn.activation import *  # noqa: F403
-from gpuflow.nn.clip import ClipGradByGlobalNorm, ClipGradByNorm, ClipGradByValue
+from gpuflow.nn.clip import ClipGradByAdaptiveNorm, ClipGradByGlobalNorm, ClipGradByNorm, ClipGradByValue
 from gpuflow.nn.common import *  # noqa: F403
 from gpuflow.nn.container import *  # noqa: F403
 from gpuflow.nn.conv import *  # noqa: F403
@@ -18,6 +18,6 @@ _ALSO = {f"{name}{axes}d": globals()[f"{name}{axes}D"] for axes in (1, 2, 3) for
 globals().update(_ALSO)
 Module, ModuleDict, ModuleList = Layer, container.LayerDict, container.LayerList
 
-__all__ = ["ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module", "ModuleDict", "ModuleList",
-           "Parameter", "clip", "functional", "initializer", *_ALSO,
+__all__ = ["ClipGradByAdaptiveNorm", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module",
+           "ModuleDict", "ModuleList", "Parameter", "clip", "functional", "initializer", "utils", *_ALSO,
            *(name for part in (activation, common, container, conv, loss, norm, pooling) for name in part.__all__)]

@@ -1,9 +1,11 @@
 """How gradients are limited before the update: records that an optimizer reads; they also work on (param, grad) pairs.
 
 A parameter whose ParamAttr says need_clip=False keeps its gradient and stays out of the norm. The optimizer's kernels
-read only the bounds; what the methods below compute is for calls by hand.
+read only the bounds of ClipGradByValue, ByNorm and ByGlobalNorm; what the methods below compute is for calls by hand,
+and for clips that run in Python before the kernels: ClipGradByAdaptiveNorm and a user's own.
 """
 import math
+from fnmatch import fnmatchcase
 from numbers import Real
 
 from gpuflow.autograd.tape import no_grad
@@ -13,7 +15,7 @@ from gpuflow.ops.registry import OPS
 from gpuflow.ops.rows import SparseRows
 from gpuflow.tensor import Tensor
 
-__all__ = ["ClipGradBase", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue"]
+__all__ = ["ClipGradBase", "ClipGradByAdaptiveNorm", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue"]
 
 
 def _bound(where, name, value, positive) -> float:
@@ -51,7 +53,12 @@ def _scaled(g, squares, clip_norm):
 
 
 class ClipGradBase:
-    """The base of clips. A user's own defines `_dygraph_clip(params_grads)`, which returns such a list."""
+    """The base of clips. A user's own defines `_dygraph_clip(params_grads)`, which returns such a list.
+
+    An optimizer calls it before the update with the parameters of one group that have gradients and want clipping, and
+    takes what it returns, outside the graph; a pair that it leaves out keeps its gradient. A gradient may be a
+    SparseRows (an embedding with sparse=True).
+    """
 
     def _dygraph_clip(self, params_grads):
         raise NotImplementedError(explain(type(self).__name__, "a method _dygraph_clip", "none"))
@@ -68,6 +75,9 @@ class ClipGradBase:
 
     def __repr__(self):
         return str(self)
+
+
+GradientClipBase = ClipGradBase   # Paddle's other name
 
 
 class ClipGradByValue(ClipGradBase):
@@ -126,3 +136,55 @@ class ClipGradByGlobalNorm(ClipGradBase):
 
     def __str__(self):
         return f"Gradient Clip By GlobalNorm, global_norm={self.clip_norm:f}"
+
+
+class ClipGradByAdaptiveNorm(ClipGradBase):
+    """Adaptive gradient clipping: each unit's gradient is held to clip_factor times the norm of the unit's weights.
+
+        g = g · min(1, clip_factor · max(|w|, eps) / |g|)      2-norms over the weights that feed one output unit
+
+    Not in Paddle. It runs in Python, a few launches per parameter.
+
+    clip_factor: > 0; 0.01 for large batches. eps: the smallest |w| that counts, so that weights near zero can grow.
+    exclude: pattern or patterns of parameter names ("linear_3.*"), or a function of the parameter that returns True;
+        the paper leaves out the last linear layer. ParamAttr(need_clip=False) does so as well.
+    unit_axis: the axis that numbers the units, or a function of the parameter that returns it. None: the last axis of
+        [in, out] matrices (Linear), the first of more axes (Conv2D: [out, in, h, w]); vectors are one unit.
+
+    Brock, De, Smith and Simonyan, 2021 (https://arxiv.org/abs/2102.06171).
+    """
+
+    def __init__(self, clip_factor=0.01, eps=1e-3, exclude=(), unit_axis=None):
+        where = "ClipGradByAdaptiveNorm"
+        self.clip_factor = _bound(where, "clip_factor", clip_factor, positive=True)
+        self.eps = _bound(where, "eps", eps, positive=True)
+        self.exclude = (exclude,) if isinstance(exclude, str) else exclude
+        self.unit_axis = unit_axis
+
+    def _dygraph_clip(self, params_grads):
+        return [(p, self._one(p, g) if self._wanted(p) else g) for p, g in params_grads if g is not None]
+
+    def _wanted(self, p) -> bool:
+        if getattr(p, "need_clip", True) is False:
+            return False
+        if callable(self.exclude):
+            return not self.exclude(p)
+        return not any(fnmatchcase(p.name, pattern) for pattern in self.exclude)
+
+    def _one(self, p, g):
+        g = Tensor(g.dense()) if isinstance(g, SparseRows) else g
+        axis = self.unit_axis(p) if callable(self.unit_axis) else self.unit_axis
+        if axis is None:
+            axis = g.ndim - 1 if g.ndim == 2 else 0
+        over = None if g.ndim < 2 else tuple(k for k in range(g.ndim) if k != axis % g.ndim)
+
+        def norm(x):
+            x = x.astype("float32") if x.itemsize == 2 else x
+            return call(OPS["sqrt"], (call(OPS["sum"], (x * x,), {"axis": over, "keepdim": over is not None}),))
+
+        most = call(OPS["clip"], (norm(p.detach()),), {"min": self.eps}) * self.clip_factor
+        factor = most / call(OPS["maximum"], (norm(g), most))
+        return g * factor.astype(g.dtype)
+
+    def __str__(self):
+        return f"Clip Gradient By Adaptive Norm, clip_factor={self.clip_factor:f}, eps={self.eps:f}"

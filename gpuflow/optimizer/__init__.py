@@ -7,6 +7,7 @@ from gpuflow.optimizer.adamax import Adamax
 from gpuflow.optimizer.adamw import AdamW
 from gpuflow.optimizer.asgd import ASGD
 from gpuflow.optimizer.base import Optimizer
+from gpuflow.optimizer.groups import groups_by_name
 from gpuflow.optimizer.lamb import Lamb
 from gpuflow.optimizer.lion import Lion
 from gpuflow.optimizer.momentum import Momentum
@@ -17,4 +18,4 @@ from gpuflow.optimizer.rprop import Rprop
 from gpuflow.optimizer.sgd import SGD
 
 __all__ = ["ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Momentum", "NAdam", "Optimizer",
-           "RAdam", "RMSProp", "Rprop", "SGD", "lr"]
+           "RAdam", "RMSProp", "Rprop", "SGD", "groups_by_name", "lr"]

@@ -8,10 +8,12 @@ from numbers import Real
 from typing import Any
 
 from gpuflow import device
+from gpuflow.autograd.tape import no_grad
 from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer import strategy as strategies
 from gpuflow.optimizer.arena import Arena, Home
+from gpuflow.optimizer.by_hand import ByHand, PaddleWay
 from gpuflow.optimizer.groups import Groups
 from gpuflow.optimizer.launch import Launch
 from gpuflow.optimizer.lr import LRScheduler
@@ -23,15 +25,18 @@ from gpuflow_kernels.update import DENSE, INACTIVE, SPARSE
 ON_NONFINITE = ("propagate", "skip", "raise")
 
 
-class Optimizer:
+class Optimizer(PaddleWay):
     """Updates parameters from their gradients. Subclasses declare a rule; see `SGD` for the shortest.
 
     learning_rate: a number >= 0, or a scheduler of `optimizer.lr` (you step it; see LRScheduler).
     parameters: a list of parameters, or of groups: dicts with "params" and any of "learning_rate" (a factor on the
-        rate), "weight_decay", "grad_clip" and the rule's own options, e.g. "beta1".
+        rate, or a scheduler of `optimizer.lr` that gives the factor and that you step), "weight_decay", "grad_clip",
+        "name" (for explain()) and the rule's own options, e.g. "beta1". See `groups_by_name` for patterns.
     weight_decay: a number (L2), L1Decay, L2Decay or None. ParamAttr(regularizer=...) wins over it and over a group's.
     grad_clip: ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm or None. A shared norm is taken per parameter
-        group, as in Paddle; clips with the same group_name (not the default one) share one across groups.
+        group, as in Paddle; clips with the same group_name (not the default one) share one across groups. Any other
+        `nn.ClipGradBase` runs in Python before the kernels, once per group over the gradients that want clipping; as in
+        Paddle `p.grad` is then what it returned.
     multi_precision: keep a float32 master copy of float16 and bfloat16 parameters and update that.
     on_nonfinite: what an inf or NaN gradient does: "propagate" it as Paddle does, "skip" the whole step (decided on the
         device; on a GPU the next step waits for that decision), or "raise" FloatingPointError naming the parameters;
@@ -46,12 +51,15 @@ class Optimizer:
         class Lion(Optimizer):
             rule = UpdateRule("lion", state=("m",), numbers=(...), formula="...")
             def numbers(self, step): return {...}
+
+    A subclass written for Paddle, which overrides `_append_optimize_op`, needs no rule; it updates in Python.
     """
 
     rule: Any = None            # an UpdateRule of gpuflow_kernels; may be chosen in __init__
     accumulators: dict = {}     # state of the rule -> its name in state_dict; by default the state's own name
     powers: dict = {}           # name in state_dict -> option b whose power b ** (steps + 1) Paddle keeps there
     decoupled = False           # True: a numeric weight_decay is the rule's `decay`, not an L2 penalty
+    _ruled = True               # False for a class that takes its steps in its own way
     _decay_key = "weight_decay"
     _decay_filter: str | None = None   # the argument that excludes parameters from decay, for explain()
     _lazy = False
@@ -60,8 +68,15 @@ class Optimizer:
                  multi_precision=False, on_nonfinite="propagate", options=None):
         """options: {name: value} for the rule's numbers; groups may set each of them for themselves."""
         self._owner = type(self).__name__
-        if self.rule is None:
-            raise TypeError(explain(self._owner, "a class with a rule", "none", "rule = UpdateRule(...)"))
+        self.type = self._owner.lower()
+        self._hand = None
+        if type(self)._append_optimize_op is not PaddleWay._append_optimize_op:
+            self._hand, self.rule, self.accumulators, self.powers = ByHand(self), None, {}, {}
+            if multi_precision:
+                raise ValueError(explain(self._owner, "multi_precision=False where Python updates", "True"))
+        elif self.rule is None and self._ruled:
+            raise TypeError(explain(self._owner, "a class with a rule", "none", "rule = UpdateRule(...), or override "
+                                    "_append_optimize_op"))
         self._learning_rate = self._rate_of(learning_rate)
         self._weight_decay, self._grad_clip, self._name = weight_decay, grad_clip, name
         if grad_clip is not None:
@@ -71,18 +86,22 @@ class Optimizer:
         self._options = self._checked(**(options or {}))
         self._measure = False
         self._scaling: Any = None        # a Scaling while a GradScaler takes the step
-        self._groups = Groups(self._owner, parameters, (self._decay_key, *self._options, *self._group_keys()))
-        self._arena: Any = None          # an Arena, and its Launch, from the first step on
+        known = (self._decay_key, *self._options, *self._group_keys())
+        anything = self._hand is not None and hasattr(self, "_update_param_group")   # which reads the group itself
+        self._groups = Groups(self._owner, parameters, None if anything else known)
+        self._arena: Any = self._hand    # an Arena, and its Launch, from the first step on; or what stands in for them
         self._launch: Any = None
         self._outside: list[Tensor] = []
         self._still: list[Home] = []     # rate factor 0, yet part of a shared norm
+        self._own_code: list[Home] = []  # clipped in Python
+        self._factors: list[float] = []  # of the groups whose rate is scheduled, as last seen
         self._check_settings()           # what means nothing is refused now, not at the first step
 
     # ---- what a subclass may say -----------------------------------------------------------------------------------
 
     def numbers(self, step: int, **options) -> dict:
         """The rule's numbers at step = 1, 2, ..., worked out in float64 on the host."""
-        return {} if self.rule.at is None else self.rule.at(step, **options)
+        return {} if self.rule is None or self.rule.at is None else self.rule.at(step, **options)
 
     def _checked(self, **options) -> dict:
         """The options as they are kept; raises for a value that cannot be meant. Called for each group's as well."""
@@ -114,7 +133,7 @@ class Optimizer:
 
     def _states(self) -> tuple:
         """Names of the buffers in the arena: the rule's states, and more where a subclass binds them in turn."""
-        return self.rule.state
+        return self._hand.names() if self._hand is not None else self.rule.state
 
     def _before_run(self, launch) -> None:
         """The last moment before the kernels."""
@@ -160,17 +179,21 @@ class Optimizer:
             raise ValueError(explain(f"{self._owner}.minimize", "startup_program=None in eager mode", "a program"))
         if not isinstance(loss, Tensor):
             raise TypeError(explain(f"{self._owner}.minimize", "the loss as a Tensor", type(loss).__name__))
-        without = {id(p) for p in no_grad_set or ()}
-        chosen = [p for p in (self._groups.params if parameters is None else parameters) if id(p) not in without]
-        foreign = [p.name for p in chosen if id(p) not in self._groups.group_of]
-        if foreign:
-            raise ValueError(explain(f"{self._owner}.minimize", "parameters of this optimizer", str(foreign)))
+        chosen = self._chosen("minimize", parameters, no_grad_set)
         pairs = [(p, p._grad) for p in chosen if p._grad is not None and not p.stop_gradient]
         self._step({id(p) for p in chosen})
         return None, pairs
 
-    def _step(self, only) -> None:
-        pattern, sparse = self._look(only)
+    def _step(self, only, given=None) -> None:
+        """only: ids of the parameters to update, None for all. given: {id: gradient} in place of parameters' own."""
+        given = {} if given is None else given
+        if self._hand is not None:
+            self._hand.step(only, given)
+            return
+        self._bring_in()
+        if self._own_code:
+            given = self._clip_in_python(only, given)
+        pattern, sparse = self._look(only, given)
         launch = self._launch
         if not any(pattern):
             return
@@ -184,18 +207,38 @@ class Optimizer:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
                 home.seen = home.param._version[0]
         if self._on_nonfinite == "raise" and self._scaling is None and launch.settle():
-            raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients",
-                                             f"inf or NaN in {launch.nonfinite_names()}",
-                                             "a lower rate, a clip, or on_nonfinite='skip'"))
+            self._refuse_nonfinite(launch.nonfinite_names())
 
-    def _look(self, only) -> tuple[list[int], list]:
+    def _refuse_nonfinite(self, names) -> None:
+        raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients", f"inf or NaN in {names}",
+                                         "a lower rate, a clip, or on_nonfinite='skip'"))
+
+    def _clip_in_python(self, only, given: dict) -> dict:
+        """given, with what clips of a user's own make of the gradients. They see them without the loss scale."""
+        factor = 1.0 if self._scaling is None or self._scaling.factor is None else self._scaling.factor
+        rows = []
+        for home in self._own_code:
+            p = home.param
+            g = given.get(id(p), p._grad)
+            if g is not None and not p.stop_gradient and (only is None or id(p) in only):
+                rows.append((p, strategies.scaled(g, factor), home.strategy))
+        with no_grad():
+            clipped = strategies.clipped(rows)
+        out = {**given, **{k: g if g is None else strategies.scaled(g, 1 / factor) for k, g in clipped.items()}}
+        for home in self._own_code:
+            g = out.get(id(home.param))
+            if isinstance(g, Tensor):   # from the first step on, p.grad is what the update saw
+                home.slot[...] = g._array
+                home.param._grad = out[id(home.param)] = Tensor(home.slot)
+        return out
+
+    def _look(self, only, given: dict) -> tuple[list[int], list]:
         """What each row does in this step, and the sparse gradients."""
-        self._bring_in()
         pattern: list[int] = []
         sparse: list[tuple] = []
         for home in self._arena.homes:
             p = home.param
-            g = p._grad
+            g = given.get(id(p), p._grad) if given else p._grad
             if g is None or p.stop_gradient or home.strategy.fixed or (only is not None and id(p) not in only):
                 pattern.append(INACTIVE)
             elif g.__class__ is Tensor and g._array is home.slot:
@@ -206,9 +249,18 @@ class Optimizer:
 
     def _bring_in(self) -> None:
         """Takes notice of what changed since the last step: arrays, parameters, and what is said about them."""
+        if self._hand is not None:
+            self._hand.bring_in()
+            return
         if self._arena is None or any([not p.stop_gradient for p in self._outside]):
             self._rebuild()
         changed = False
+        factors = [schedule() for schedule in self._groups.schedules.values()]
+        if factors != self._factors:
+            self._factors, changed = factors, True
+            for home in self._arena.homes:
+                if self._groups.group_of[id(home.param)] in self._groups.schedules:
+                    self._resolve(home)
         for home in self._arena.homes:
             p = home.param
             if p._array is not home.view or p._grad_slot is not home.slot:
@@ -248,6 +300,9 @@ class Optimizer:
 
         also: parameters that get a place although they are frozen.
         """
+        if self._hand is not None:
+            self._hand.bring_in(also)
+            return
         old = self._arena
         if self._launch is not None:
             self._launch.write_steps()
@@ -271,6 +326,7 @@ class Optimizer:
 
     def _write_strategies(self) -> None:
         self._still = [home for home in self._arena.homes if home.strategy.rate == 0 and not home.strategy.fixed]
+        self._own_code = [home for home in self._arena.homes if home.strategy.clip == "own code"]
         if self._launch is not None:
             self._launch.write_columns()
 
@@ -308,6 +364,8 @@ class Optimizer:
         together), or without such a clip of all. RuntimeError when no step was taken or none took a norm.
         """
         launch = self._launch
+        if self._hand is not None and self._hand.norm() is not None:
+            return Tensor(self._hand.norm())
         if launch is None or launch.fused is None:
             raise RuntimeError(explain(f"{self._owner}.last_grad_norm", "a step before it", "none"))
         if not launch.measures():

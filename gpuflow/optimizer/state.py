@@ -5,6 +5,7 @@
     "master_weights"                {parameter: float32 copy}
     "steps"                         {parameter: updates so far}, in the optimizer's order; Paddle has no such entry
     "LR_Scheduler"                  the scheduler's state
+    "LR_Schedulers"                 {"group 1": state, parameter: state} of schedulers of groups and of ParamAttr
 """
 from __future__ import annotations
 
@@ -29,8 +30,11 @@ def state_of(optimizer) -> dict:
     for p, home in _homes(optimizer):
         prefix = p.name if home.master is None else p.name + MASTER
         prefix = f"{prefix}_{optimizer._name}" if optimizer._name else prefix
+        arrays = home.state
         for state, name in _names(optimizer).items():
-            out[f"{prefix}_{name}_0"] = Tensor(home.state[state])
+            if state not in arrays:   # by hand, a parameter may have fewer states than others
+                continue
+            out[f"{prefix}_{name}_0"] = Tensor(arrays[state])
         for name, option in optimizer.powers.items():
             power = np.array([_option(home, option) ** (home.steps + 1)], np.float32)
             out[f"{prefix}_{name}_0"] = Tensor(power)
@@ -43,7 +47,17 @@ def state_of(optimizer) -> dict:
         out["steps"] = steps
     if isinstance(optimizer._learning_rate, LRScheduler):
         out["LR_Scheduler"] = optimizer._learning_rate.state_dict()
+    more = _more_schedules(optimizer)
+    if more:
+        out["LR_Schedulers"] = {name: schedule.state_dict() for name, schedule in more.items()}
     return out
+
+
+def _more_schedules(optimizer) -> dict:
+    """{"group <number>" or parameter's name: scheduler} of the schedules that are factors on the rate."""
+    groups = {f"group {number}": schedule for number, schedule in optimizer._groups.schedules.items()}
+    own = {p.name: p.__dict__.get("optimize_attr", {}).get("learning_rate") for p in optimizer._groups.params}
+    return groups | {name: rate for name, rate in own.items() if isinstance(rate, LRScheduler)}
 
 
 def load_state(optimizer, given) -> None:
@@ -55,6 +69,8 @@ def load_state(optimizer, given) -> None:
     loading = _Loading(optimizer, dict(given), where)
     writes = loading.plan()
     _load_schedule(optimizer, given.get("LR_Scheduler"), where)
+    for schedule, state in loading.schedules:
+        schedule.set_state_dict(state)
     for target, value in writes:
         target[...] = value
     for home, steps in loading.steps_of.items():
@@ -70,6 +86,7 @@ class _Loading:
     def __init__(self, optimizer, entries: dict, where: str):
         self.optimizer, self.where = optimizer, where
         entries.pop("LR_Scheduler", None)
+        self.more, self.schedules = dict(entries.pop("LR_Schedulers", {})), []
         self.masters, self.steps = dict(entries.pop("master_weights", {})), dict(entries.pop("steps", {}))
         self.saved: dict[str, dict] = {name: {} for name in (*self.steps, *self.masters)}   # name -> accumulators
         self.unknown: list[str] = []
@@ -90,6 +107,7 @@ class _Loading:
     def plan(self) -> list:
         """[(array to write, values)]. ValueError when the state does not fit."""
         of = self._matched()
+        self._plan_schedules(of)
         asleep = [p for p in self.optimizer._outside if p.name in of]
         if asleep:      # frozen now, but trained when the state was saved: it goes on from there once unfrozen
             self.optimizer._rebuild(also=asleep)
@@ -105,11 +123,22 @@ class _Loading:
                                      "; ".join(f"{kind}: {', '.join(found)}" for kind, found in wrong if found)))
         return writes
 
+    def _plan_schedules(self, of: dict) -> None:
+        for name, schedule in _more_schedules(self.optimizer).items():
+            state = self.more.pop(of.get(name, name), None)
+            if state is None:
+                self.missing.append(f"LR_Schedulers[{name!r}]")
+            else:
+                self.schedules.append((schedule, state))
+        self.unknown += [f"LR_Schedulers[{name!r}]" for name in self.more]
+
     def _parameter(self, writes: list, home, name: str) -> None:
         """Plans the writing of what was saved of the parameter `name` into `home`."""
         entries = self.saved[name]
+        arrays = home.state
         for state, accumulator in _names(self.optimizer).items():
-            self._one(writes, home.state[state], entries.get(accumulator), f"{name}_{accumulator}_0")
+            if state in arrays:
+                self._one(writes, arrays[state], entries.get(accumulator), f"{name}_{accumulator}_0")
         if home.master is not None and name in self.masters:
             self._one(writes, home.master, self.masters[name], f"master_weights[{name!r}]")
         self.steps_of[home] = self._steps(home, name, entries)
@@ -131,8 +160,12 @@ class _Loading:
 
     def _alike(self, p, saved_name: str) -> bool:
         """True unless a saved state shows that it belongs to a parameter of another shape."""
-        states = [self.saved[saved_name].get(name) for name in _names(self.optimizer).values()]
-        return all(value is None or tuple(_array(value).shape) == tuple(p.shape) for value in states)
+        home = self.optimizer._arena.of.get(id(p))
+        states = {name: self.saved[saved_name].get(name) for name in _names(self.optimizer).values()}
+        if self.optimizer._hand is not None and home is not None:   # states may have shapes of their own
+            return all(value is None or name not in home.state or _array(value).shape == home.state[name].shape
+                       for name, value in states.items())
+        return all(value is None or tuple(_array(value).shape) == tuple(p.shape) for value in states.values())
 
     def _one(self, writes: list, target, value, key: str) -> None:
         if value is None:
@@ -141,10 +174,10 @@ class _Loading:
         array = _array(value)
         if tuple(array.shape) != tuple(target.shape):
             self.mismatched.append(f"{key} {list(array.shape)} instead of {list(target.shape)}")
-        elif not dtypes.of(array).is_floating:
+        elif dtypes.of(array).is_floating != dtypes.of(target).is_floating:
             self.mismatched.append(f"{key} of dtype {array.dtype}")
         else:
-            writes.append((target, device.move(array, self.optimizer._arena.place)))
+            writes.append((target, device.move(array, device.place_of(target))))
 
     def _steps(self, home, saved_name: str, entries: dict) -> int:
         """Updates so far: as said, or for a file of Paddle's worked out from a beta power."""

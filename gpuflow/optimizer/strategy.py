@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from numbers import Real
 
 from gpuflow.errors import explain
+from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer.lr import LRScheduler
 from gpuflow.regularizer import L1Decay, L2Decay, WeightDecayRegularizer
+from gpuflow.tensor import Tensor
 
 EVERYBODY = "default_group"   # ClipGradByGlobalNorm's group_name where nobody chose one
 
@@ -20,8 +22,9 @@ class Strategy:
     """One parameter's row.
 
     rate: factor on the schedule's rate. l1, l2: what is added to the gradient. decay: decoupled weight decay.
-    clip: "none", "value", "own norm" or "shared norm"; low, high: its bounds, high is the largest norm.
-    norm_group: which parameters share the norm (a parameter group's number, or a clip's group_name).
+    clip: "none", "value", "own norm", "shared norm", or "own code" for a clip that runs in Python; low, high: its
+    bounds, high is the largest norm. clip_by: the record it comes from.
+    norm_group: which parameters are clipped together (a parameter group's number, or a clip's group_name).
     options: the rule's options, e.g. {"beta1": 0.9}. lazy: sparse gradients touch their rows only.
     source: for each of the above, where it was said.
     """
@@ -34,6 +37,7 @@ class Strategy:
     low: float = 0.0
     high: float = 0.0
     norm_group: object = None
+    clip_by: object = None
     options: tuple = ()
     lazy: bool = False
     source: dict = field(default_factory=dict, compare=False)
@@ -41,7 +45,7 @@ class Strategy:
     @property
     def fixed(self) -> bool:
         """True for a parameter that never moves and whose gradient nobody else's clip needs."""
-        return self.rate == 0 and self.clip != "shared norm"
+        return self.rate == 0 and self.clip not in ("shared norm", "own code")
 
 
 def said_by(param) -> tuple:
@@ -55,7 +59,7 @@ def said_by(param) -> tuple:
 
 def resolve(optimizer, param, number: int, group) -> Strategy:
     """The row of `param`, which is in group `number`. Raises TypeError or ValueError for settings that mean nothing."""
-    where = f"group {number}" if optimizer._groups.grouped else None
+    where = optimizer._groups.title(number)
     row: dict = {"source": {}}
     _rate(row, optimizer, param, group, where)
     _penalty(row, optimizer, param, group, where)
@@ -74,7 +78,10 @@ def _rate(row, optimizer, param, group, where):
     if own != 1.0:
         factors.append((own, "ParamAttr"))
     if "learning_rate" in group:
-        factors.append((group["learning_rate"], where))
+        factor, origin = group["learning_rate"], where
+        if isinstance(factor, LRScheduler):
+            factor, origin = factor(), f"{where} {type(factor).__name__}"
+        factors.append((factor, origin))
     ratio = optimizer._ratio_of(param)
     if ratio is not None:
         factors.append((ratio, "lr_ratio"))
@@ -90,19 +97,20 @@ def _penalty(row, optimizer, param, group, where):
     key = optimizer._decay_key
     given, origin = (group[key], where) if group.get(key) is not None else (optimizer._weight_decay, "optimizer")
     if own is not None:
-        _penalise(row, own, "ParamAttr")
+        penalise(row, own, "ParamAttr")
     elif optimizer.decoupled and given is not None:
         decay = coefficient(f"{optimizer._owner}({key}=...)", given)
         if not optimizer._decays(param):
             decay, origin = 0.0, optimizer._decay_filter
         row["decay"], row["source"]["decay"] = decay, origin
     elif given is not None:
-        _penalise(row, as_penalty(f"{optimizer._owner}({key}=...)", given), origin)
+        penalise(row, as_penalty(f"{optimizer._owner}({key}=...)", given), origin)
     if optimizer.decoupled and own is not None:
         row["source"]["decay"] = "off: ParamAttr has a regularizer"
 
 
-def _penalise(row, penalty, origin):
+def penalise(row, penalty, origin):
+    """Enters an L1Decay or L2Decay into a row."""
     kind = "l1" if isinstance(penalty, L1Decay) else "l2"
     row[kind], row["source"][kind] = penalty.coeff, origin
 
@@ -116,7 +124,10 @@ def _clip(row, optimizer, param, group, number, where):
     if not said_by(param)[2]:
         row["source"]["clip"] = "off: need_clip=False"
         return
-    row["clip"], row["source"]["clip"] = kind, origin
+    row["clip"], row["clip_by"], row["source"]["clip"] = kind, clip, origin
+    if kind == "own code":
+        row["norm_group"] = number
+        return
     if kind == "value":
         row["low"], row["high"] = float(clip.min), float(clip.max)
         return
@@ -144,18 +155,44 @@ def as_penalty(where: str, value) -> WeightDecayRegularizer:
 
 
 def clip_kind(where: str, clip) -> str:
-    """"value", "own norm" or "shared norm"; TypeError for what is none of the three clips."""
+    """"value", "own norm", "shared norm", or "own code" for other clips; TypeError for what is none."""
     from gpuflow.nn.clip import (  # all of nn, if nobody had a clip yet
+        ClipGradBase,
         ClipGradByGlobalNorm,
         ClipGradByNorm,
         ClipGradByValue,
     )
 
+    if not isinstance(clip, ClipGradBase):
+        raise TypeError(explain(where, "ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm, another ClipGradBase "
+                                "or None", f"{clip!r} ({type(clip).__name__})"))
+    cls = type(clip)
     for kind, text in ((ClipGradByValue, "value"), (ClipGradByNorm, "own norm"), (ClipGradByGlobalNorm, "shared norm")):
-        if isinstance(clip, kind):
+        if cls._dygraph_clip is kind._dygraph_clip and cls.__call__ is ClipGradBase.__call__:
             return text
-    raise TypeError(explain(where, "ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm or None",
-                            f"{clip!r} ({type(clip).__name__})"))
+    return "own code"
+
+
+def clipped(rows) -> dict:
+    """{id(param): gradient} from clips called in Python, together where they share a norm.
+
+    rows: [(param, gradient, Strategy)]; those without a clip are not in the result.
+    """
+    together: dict = {}
+    for p, g, row in rows:
+        if row.clip != "none":
+            key = (row.clip, row.norm_group) if row.clip == "shared norm" else (id(row.clip_by), row.norm_group)
+            together.setdefault(key, (row.clip_by, []))[1].append((p, g))
+    return {id(p): g for clip, pairs in together.values() for p, g in clip(pairs)}
+
+
+def scaled(g, factor: float):
+    """A gradient times a number; sparse stays sparse."""
+    if factor == 1.0:
+        return g
+    if isinstance(g, SparseRows):
+        return SparseRows(g.rows, g.values * factor, g.shape)
+    return Tensor(g._array * factor)
 
 
 def check_norm_groups(owner: str, rows) -> None:
@@ -192,9 +229,10 @@ class StrategyTable(list):
 
 def as_data(param, row: Strategy) -> dict:
     """A row as `explain()` gives it: values, and under "source" where each came from."""
-    bounds = {"none": None, "value": (row.low, row.high)}.get(row.clip, row.high)
+    bounds = {"none": None, "own code": None, "value": (row.low, row.high)}.get(row.clip, row.high)
+    clip = type(row.clip_by).__name__ if row.clip == "own code" else row.clip
     return {"parameter": param.name, "shape": list(param.shape), "dtype": param.dtype.name, "rate": row.rate,
-            "l1": row.l1, "l2": row.l2, "decay": row.decay, "clip": row.clip, "clip_bounds": bounds,
+            "l1": row.l1, "l2": row.l2, "decay": row.decay, "clip": clip, "clip_bounds": bounds,
             "norm_group": row.norm_group, "options": dict(row.options), "lazy": row.lazy, "source": dict(row.source)}
 
 

@@ -1,0 +1,327 @@
+"""Clips and optimizers that users write in Python, and what code written for Paddle calls."""
+import numpy as np
+import pytest
+
+import gpuflow
+from gpuflow import nn, optimizer
+from gpuflow.nn.clip import ClipGradBase
+from gpuflow.ops.rows import SparseRows
+from gpuflow.optimizer import Optimizer
+from gpuflow.regularizer import L1Decay, L2Decay
+from tests.optimizer.helpers import CLOSE, give, parameter, same, values
+
+
+class ByMean(ClipGradBase):
+    """A joint clip of a user's: all gradients divided by the mean of their absolute values."""
+
+    def __init__(self):
+        self.calls = []
+
+    def _dygraph_clip(self, params_grads):
+        self.calls.append([p.name for p, _ in params_grads])
+        total = sum(float(g.abs().sum()) for _, g in params_grads) / sum(g.size for _, g in params_grads)
+        return [(p, g / total) for p, g in params_grads]
+
+
+class Signs(nn.ClipGradByGlobalNorm):
+    """Overrides a clip that has a kernel: its own text counts."""
+
+    def __call__(self, params_grads):
+        return [(p, g.sign()) for p, g in params_grads]
+
+
+# ---- clips ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "Momentum"])
+def test_a_users_clip_acts_before_the_update(name):
+    start = [np.array([1.0, -2.0, 3.0]), np.array([[0.5]]), np.array([2.0])]
+    grads = [np.array([4.0, -1.0, 2.0]), np.array([[5.0]]), np.array([7.0])]
+    ours = [parameter(a) for a in start[:2]] + [parameter(start[2], need_clip=False)]
+    plain = [parameter(a) for a in start]
+    clip = ByMean()
+    opt = getattr(optimizer, name)(0.1, parameters=ours, weight_decay=0.2, grad_clip=clip)
+    twin = getattr(optimizer, name)(0.1, parameters=plain, weight_decay=0.2)
+    assert [row["clip"] for row in opt.explain()] == ["ByMean", "ByMean", "none"]
+    for k in range(3):
+        give(*zip(ours, grads))
+        give(*zip(plain, [grads[0] / 3, grads[1] / 3, grads[2]]))   # (4 + 1 + 2 + 5) / 4
+        opt.step()
+        twin.step()
+        if k == 0:
+            np.testing.assert_allclose(ours[0].grad.numpy(), grads[0] / 3, rtol=1e-6)
+        opt.clear_grad()
+        twin.clear_grad()
+    assert clip.calls == [[p.name for p in ours[:2]]] * 3
+    for a, b in zip(values(ours), values(plain)):
+        np.testing.assert_allclose(a, b, **CLOSE)
+
+
+def test_a_users_clip_is_called_per_group_and_beside_others():
+    ours = [parameter([2.0]), parameter([2.0]), parameter([2.0]), parameter([2.0], learning_rate=0.0)]
+    clip = ByMean()
+    opt = optimizer.SGD(0.1, grad_clip=nn.ClipGradByValue(0.5), parameters=[
+        {"params": [ours[0]], "grad_clip": clip}, {"params": [ours[1], ours[3]], "grad_clip": clip},
+        {"params": [ours[2]]}])
+    give((ours[0], [4.0]), (ours[1], [4.0]), (ours[2], [4.0]), (ours[3], [12.0]))
+    opt.step()
+    assert clip.calls == [[ours[0].name], [ours[1].name, ours[3].name]]
+    np.testing.assert_allclose([p.item() for p in ours], [1.9, 1.95, 1.95, 2.0], rtol=1e-6)   # 4 / ((4 + 12) / 2)
+
+
+def test_a_subclass_that_overrides_runs_its_own_text():
+    p = parameter([1.0, 1.0])
+    opt = optimizer.SGD(0.1, parameters=[p], grad_clip=Signs(1.0))
+    give((p, [30.0, -40.0]))
+    opt.step()
+    np.testing.assert_allclose(p.numpy(), [0.9, 1.1], rtol=1e-6)
+    assert opt.explain()[0]["clip"] == "Signs"
+
+
+def test_a_users_clip_of_sparse_gradients():
+    class Halve(ClipGradBase):
+        def _dygraph_clip(self, params_grads):
+            return [(p, SparseRows(g.rows, g.values / 2, g.shape)) for p, g in params_grads]
+
+    p = parameter(np.ones((3, 2)))
+    p._grad = SparseRows(np.array([2, 2]), np.array([[1.0, 1.0], [3.0, 5.0]], np.float32), (3, 2))
+    optimizer.SGD(0.1, parameters=[p], grad_clip=Halve()).step()
+    np.testing.assert_allclose(p.numpy(), [[1, 1], [1, 1], [0.8, 0.7]], rtol=1e-6)
+
+
+def test_a_clip_that_keeps_back_a_gradient():
+    class Drop(ClipGradBase):
+        def _dygraph_clip(self, params_grads):
+            (first, _), *rest = params_grads
+            return [(first, None), *[(p, g * 2) for p, g in rest[:1]]]
+
+    params = [parameter([1.0]) for _ in range(3)]
+    opt = optimizer.SGD(0.1, parameters=params, grad_clip=Drop(), weight_decay=0.5)
+    give(*[(p, [1.0]) for p in params])
+    opt.step()   # no gradient: untouched; doubled; left out of the list: as it was
+    np.testing.assert_allclose([p.item() for p in params], [1.0, 0.75, 0.85], rtol=1e-6)
+
+
+def test_adaptive_norm_clips_unit_by_unit():
+    w = np.array([[3.0, 0.0], [4.0, 0.0]], np.float32)          # columns of length 5 and 0
+    g = np.array([[0.0, 0.003], [1.0, 0.004]], np.float32)      # columns of length 1 and 0.005
+    conv, conv_g = np.ones((2, 1, 2, 2), np.float32), np.stack([np.ones((1, 2, 2)), np.zeros((1, 2, 2))])
+    bias, bias_g = np.array([3.0, 4.0]), np.array([30.0, -40.0])
+    p, q, b, head = (parameter(w), parameter(conv), parameter(bias), parameter(w, name="agc.head"))
+    clip = nn.ClipGradByAdaptiveNorm(0.1, eps=0.01, exclude="*.head")
+    opt = optimizer.SGD(1.0, parameters=[p, q, b, head], grad_clip=clip)
+    give((p, g), (q, conv_g), (b, bias_g), (head, g))
+    opt.step()
+    held = g * [0.5 / 1.0, 0.001 / 0.005]
+    np.testing.assert_allclose(p.numpy(), w - held, rtol=1e-6)
+    np.testing.assert_allclose(q.numpy(), conv - conv_g * [[[[0.1]]], [[[1]]]], rtol=1e-6)
+    np.testing.assert_allclose(b.numpy(), bias - np.array([30, -40]) * 0.5 / 50, rtol=1e-6)
+    np.testing.assert_allclose(head.numpy(), w - g, rtol=1e-6)
+    rows = nn.ClipGradByAdaptiveNorm(0.1, exclude=lambda p: False, unit_axis=0)
+    (_, clipped), = rows([(parameter([[3.0, 4.0], [0.3, 0.4]]), gpuflow.to_tensor([[6.0, 8.0], [0.0, 0.01]]))])
+    np.testing.assert_allclose(clipped.numpy(), [[0.3, 0.4], [0.0, 0.01]], rtol=1e-6)
+    for bad in ({"clip_factor": 0.0}, {"eps": -1.0}, {"clip_factor": float("nan")}):
+        with pytest.raises(ValueError, match="AdaptiveNorm"):
+            nn.ClipGradByAdaptiveNorm(**bad)
+
+
+# ---- an optimizer written the way Paddle's are ---------------------------------------------------------------------
+
+class HandMomentum(Optimizer):
+    """Momentum as one writes it for Paddle."""
+
+    def __init__(self, learning_rate, momentum, parameters=None, weight_decay=None, grad_clip=None, name=None, **more):
+        super().__init__(learning_rate, parameters, weight_decay, grad_clip, name, **more)
+        self.type = "momentum"
+        self._momentum = momentum
+
+    def _create_accumulators(self, block, parameters):
+        for p in parameters:
+            self._add_accumulator("velocity", p)
+
+    def _append_optimize_op(self, block, param_and_grad):
+        param, grad = param_and_grad
+        velocity = self._get_accumulator("velocity", param)
+        velocity.set_value(self._momentum * velocity + grad)
+        gpuflow.assign(param - self._create_param_lr(param_and_grad) * velocity, param)
+
+
+STARTS = [np.array([[1.0, -2.0], [3.0, 0.5]]), np.array([2.0, -1.0]), np.array([[0.3]]), np.array([4.0])]
+
+
+def built(cls, clip=None, decay=None, groups=False, rate=0.1, **more):
+    attributes = [{"learning_rate": 2.0}, {"regularizer": L1Decay(0.05)}, {"need_clip": False}, {"learning_rate": 0.0}]
+    params = [parameter(a, **b) for a, b in zip(STARTS, attributes)]
+    given = params if not groups else [{"params": params[:2], "learning_rate": 0.5}, {
+        "params": params[2:], "weight_decay": 0.3, "grad_clip": nn.ClipGradByNorm(0.5)}]
+    return params, cls(rate, 0.9, parameters=given, weight_decay=decay, grad_clip=clip, **more)
+
+
+def train(params, opt, steps=4, seed=0):
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        give(*[(p, rng.normal(size=p.shape)) for p in params])
+        opt.step()
+        opt.clear_grad()
+
+
+@pytest.mark.parametrize("clip", [None, nn.ClipGradByValue(0.3), nn.ClipGradByNorm(0.7), nn.ClipGradByGlobalNorm(0.7),
+                                  ByMean()])
+@pytest.mark.parametrize("decay", [None, 0.2, L1Decay(0.2)])
+@pytest.mark.parametrize("groups", [False, True])
+def test_written_for_paddle_equals_the_rule(clip, decay, groups):
+    """Clip, then regulariser, then the update, with ParamAttr, groups, and parameters at rate 0."""
+    hand, hand_opt = built(HandMomentum, clip, decay, groups)
+    rule, rule_opt = built(optimizer.Momentum, clip, decay, groups)
+    train(hand, hand_opt)
+    train(rule, rule_opt)
+    for a, b in zip(values(hand), values(rule)):
+        np.testing.assert_allclose(a, b, rtol=2e-6, atol=5e-7)   # four steps of float32 roundings near 1
+    same([hand[3].numpy()], [STARTS[3].astype(np.float32)])
+    assert [r["rate"] for r in hand_opt.explain()] == [r["rate"] for r in rule_opt.explain()]
+
+
+def test_a_schedule_and_parameters_without_gradient():
+    schedule = optimizer.lr.StepDecay(0.1, step_size=1, gamma=0.5)
+    p, q, frozen = parameter([1.0]), parameter([1.0]), parameter([1.0], trainable=False)
+    opt = HandMomentum(schedule, 0.0, parameters=[p, q, frozen], weight_decay=1.0)
+    for _ in range(2):
+        give((p, [0.0]))
+        opt.step()
+        opt.clear_grad()
+        schedule.step()
+    np.testing.assert_allclose([p.item(), q.item(), frozen.item()], [0.9 * 0.95, 1, 1], rtol=1e-6)
+    frozen.trainable = True
+    give((frozen, [1.0]))
+    opt.step()
+    assert frozen.item() == pytest.approx(1 - 0.025 * 2, rel=1e-6)
+
+
+def test_state_goes_on_bit_for_bit(tmp_path):
+    clip = nn.ClipGradByGlobalNorm(0.7)
+    params, opt = built(HandMomentum, clip, 0.2)
+    train(params, opt, 3)
+    assert f"{params[0].name}_velocity_0" in opt.state_dict()
+    gpuflow.save(opt.state_dict(), str(tmp_path / "hand.pdopt"))
+    weights = values(params)
+    train(params, opt, 3, seed=5)
+    again, fresh = built(HandMomentum, clip, 0.2)     # other names: matched in order
+    for p, w in zip(again, weights):
+        p.set_value(w)
+    fresh.set_state_dict(gpuflow.load(str(tmp_path / "hand.pdopt")))
+    train(again, fresh, 3, seed=5)
+    same(values(again), values(params))
+    assert fresh.state_dict()["steps"][again[0].name] == 6
+    with pytest.raises(ValueError, match="does not fit"):
+        state = opt.state_dict()
+        state[f"{params[0].name}_velocity_0"] = np.zeros((9,), np.float32)
+        opt.set_state_dict(state)
+
+
+def test_accumulators_of_other_shapes_and_types():
+    class Counting(HandMomentum):
+        def _create_accumulators(self, block, parameters):
+            for p in parameters:
+                self._add_accumulator("count", p, dtype="int64", shape=[1], fill_value=3)
+                assert self._add_accumulator("count", p) is self._get_accumulator("count", p)
+
+        def _append_optimize_op(self, block, param_and_grad):
+            count = self._get_accumulator("count", param_and_grad[0])
+            count.set_value(count + 1)
+
+    p = parameter([1.0, 2.0])
+    opt = Counting(0.1, 0.9, parameters=[p], name="mine")
+    give((p, [1.0, 1.0]))
+    opt.step()
+    state = opt.state_dict()
+    assert state[f"{p.name}_mine_count_0"].tolist() == [4]
+    again = Counting(0.1, 0.9, parameters=[p], name="mine")
+    again.set_state_dict(state)
+    again.step()
+    assert again._get_accumulator("count", p).tolist() == [5]
+    with pytest.raises(KeyError, match="among"):
+        again._get_accumulator("velocity", p)
+
+
+def test_nonfinite_gradients():
+    for policy in ("skip", "raise"):
+        p, q = parameter([1.0], name=f"hand.{policy}"), parameter([1.0])
+        opt = HandMomentum(0.1, 0.9, parameters=[p, q], on_nonfinite=policy)
+        give((p, [np.inf]), (q, [1.0]))
+        if policy == "raise":
+            with pytest.raises(FloatingPointError, match=r"hand\.raise"):
+                opt.step()
+        else:
+            opt.step()
+        assert p.item() == q.item() == 1
+        opt.clear_grad()
+        give((p, [3.0]), (q, [4.0]))
+        opt.step()
+        assert opt.last_grad_norm.item() == 5 and p.item() == pytest.approx(0.7)
+
+
+def test_a_groups_options_reach_the_subclass():
+    class Grouped(HandMomentum):
+        def _update_param_group(self, group):
+            self._momentum = group.get("momentum", 0.9)
+            return group["params"]
+
+        def _append_optimize_op(self, block, param_and_grad):
+            super()._append_optimize_op(block, self._update_param_group(param_and_grad))
+
+    p, q = parameter([1.0]), parameter([1.0])
+    opt = Grouped(0.1, 0.9, parameters=[{"params": [p], "momentum": 0.0}, {"params": [q]}])
+    for _ in range(2):
+        give((p, [1.0]), (q, [1.0]))
+        opt.step()
+        opt.clear_grad()
+    np.testing.assert_allclose([p.item(), q.item()], [0.8, 1 - 0.1 - 0.19], rtol=1e-6)
+    with pytest.raises(TypeError, match="momentum"):
+        HandMomentum(0.1, 0.9, parameters=[{"params": [p], "momentum": 0.0}])
+
+
+def test_what_has_neither_rule_nor_update_is_refused():
+    with pytest.raises(TypeError, match="_append_optimize_op"):
+        Optimizer(0.1, parameters=[parameter([1.0])])
+    with pytest.raises(ValueError, match="multi_precision=False"):
+        HandMomentum(0.1, 0.9, parameters=[parameter([1.0])], multi_precision=True)
+
+
+# ---- what code written for Paddle calls ----------------------------------------------------------------------------
+
+def test_backward_and_apply_gradients():
+    for cls in (HandMomentum, optimizer.Momentum):
+        p, q, frozen = parameter([1.0]), parameter([1.0]), parameter([1.0], trainable=False)
+        opt = cls(0.1, 0.9, parameters=[p, q, frozen], weight_decay=0.5)
+        loss = (p * 2 + q * 3).sum()
+        loss.backward()
+        pairs = opt.backward(loss)
+        assert [(a.name, g.item()) for a, g in pairs] == [(p.name, 2), (q.name, 3)]
+        assert [a.name for a, _ in opt.backward(loss, no_grad_set={p})] == [q.name]
+        assert opt.apply_gradients([(p, pairs[0][1] * 10)]) == []   # changed by the caller, clipped and decayed by us
+        np.testing.assert_allclose([p.item(), q.item()], [1 - 0.1 * 20.5, 1], rtol=1e-6)
+        with pytest.raises(ValueError, match="parameters of this optimizer"):
+            opt.apply_gradients([(parameter([1.0]), pairs[0][1])])
+
+
+def test_append_regularization_ops():
+    p, own, none = parameter([-2.0]), parameter([3.0], regularizer=L1Decay(0.5)), parameter([1.0])
+    opt = optimizer.SGD(0.1, parameters=[p, own, none])
+    g = gpuflow.to_tensor([1.0])
+    pairs = opt.append_regularization_ops([(p, g), (own, g), (none, None)], L2Decay(0.1))
+    assert pairs[0][1].item() == pytest.approx(0.8) and pairs[1][1].item() == 1.5 and pairs[2][1] is None
+    assert opt.append_regularization_ops([(p, g)])[0][1].item() == 1 == g.item()
+
+
+def test_names_that_paddle_code_reads():
+    p = parameter([1.0, 2.0], learning_rate=0.5)
+    opt = optimizer.Adam(0.1, parameters=[p], weight_decay=0.2)
+    assert opt.type == "adam" and opt._parameter_list == [p] and opt._param_groups == [p]
+    assert opt.regularization == L2Decay(0.2) and opt._learning_rate == 0.1
+    assert opt._global_learning_rate().item() == pytest.approx(0.1) and opt._global_learning_rate().shape == []
+    assert opt._create_param_lr((p, None)).item() == pytest.approx(0.05)
+    give((p, [1.0, 1.0]))
+    opt.step()
+    same([opt._get_accumulator("moment1", p).numpy()], [opt.state_dict()[f"{p.name}_moment1_0"].numpy()])
+    assert optimizer.AdamW(0.1, parameters=[p]).regularization is None
+    grouped = optimizer.SGD(0.1, parameters=[{"params": [p], "learning_rate": 0.5}])
+    assert grouped._parameter_list == [{"params": (p,), "learning_rate": 0.5}]

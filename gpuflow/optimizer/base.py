@@ -15,7 +15,7 @@ from gpuflow.optimizer import strategy as strategies
 from gpuflow.optimizer.arena import Arena, Home
 from gpuflow.optimizer.by_hand import ByHand, PaddleWay
 from gpuflow.optimizer.groups import Groups
-from gpuflow.optimizer.launch import Launch
+from gpuflow.optimizer.launch import Launch, Scaling
 from gpuflow.optimizer.lr import LRScheduler
 from gpuflow.optimizer.lr.arguments import choice, number
 from gpuflow.optimizer.state import load_state, state_of
@@ -381,6 +381,21 @@ class Optimizer(PaddleWay):
             self._multi_precision = value
             if self._arena is not None:
                 self._rebuild()
+
+    def _under_scale(self, factor: float | None, found, go):
+        """(a Later or None: was the step left out?, what go() returns), where go takes a step of this optimizer whose
+        gradients are multiplied by `factor` and that is left out where one is inf or NaN, or where `found` is true (a
+        0-d bool array, or None). None for an optimizer whose steps are its own code and not the kernels'."""
+        own = type(self)
+        if self.rule is None or own.step is not Optimizer.step or own.minimize is not Optimizer.minimize \
+                or own._step is not Optimizer._step:
+            return None
+        self._scaling = scaling = Scaling(factor, found)
+        try:
+            answer = go()
+        finally:
+            self._scaling = None
+        return scaling.flag, answer
 
     # ---- parameters and strategies ---------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from gpuflow.optimizer.radam import RAdam
 from gpuflow.optimizer.rmsprop import RMSProp
 from gpuflow.optimizer.rprop import Rprop
 from gpuflow.optimizer.sgd import SGD
+from gpuflow_kernels.update import UpdateRule
 
 __all__ = ["ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Momentum", "NAdam", "Optimizer",
-           "RAdam", "RMSProp", "Rprop", "SGD", "groups_by_name", "lr"]
+           "RAdam", "RMSProp", "Rprop", "SGD", "UpdateRule", "groups_by_name", "lr"]

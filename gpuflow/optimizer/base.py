@@ -46,12 +46,7 @@ class Optimizer(PaddleWay):
     of 0 keeps a parameter where it is under every rule. From the first step on, parameters and gradients are views of
     the optimizer's flat buffers; a `p.detach()` from before that keeps the old memory.
 
-    A rule of your own, with clips, groups, decay and checkpoints, in five lines::
-
-        class Lion(Optimizer):
-            rule = UpdateRule("lion", state=("m",), numbers=(...), formula="...")
-            def numbers(self, step): return {...}
-
+    A rule of your own gets clips, groups, decay, AMP and checkpoints in a few lines: docs/custom-optimizer.md.
     A subclass written for Paddle, which overrides `_append_optimize_op`, needs no rule; it updates in Python.
     """
 

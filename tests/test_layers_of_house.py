@@ -23,7 +23,7 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"autograd"}), frozenset({"static"})),
     (frozenset({"param", "regularizer", "functional", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
-    (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"})),
+    (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"})),
     (frozenset({"hapi"}), frozenset({"distributed"}), frozenset({"cli", "__main__"}),
      frozenset({"utils"})),
 )

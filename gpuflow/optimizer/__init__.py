@@ -9,6 +9,7 @@ from gpuflow.optimizer.asgd import ASGD
 from gpuflow.optimizer.base import Optimizer
 from gpuflow.optimizer.groups import groups_by_name
 from gpuflow.optimizer.lamb import Lamb
+from gpuflow.optimizer.lbfgs import LBFGS
 from gpuflow.optimizer.lion import Lion
 from gpuflow.optimizer.momentum import Momentum
 from gpuflow.optimizer.nadam import NAdam
@@ -18,5 +19,5 @@ from gpuflow.optimizer.rprop import Rprop
 from gpuflow.optimizer.sgd import SGD
 from gpuflow_kernels.update import UpdateRule
 
-__all__ = ["ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Momentum", "NAdam", "Optimizer",
-           "RAdam", "RMSProp", "Rprop", "SGD", "UpdateRule", "groups_by_name", "lr"]
+__all__ = ["ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Lamb", "Lion", "Momentum", "NAdam",
+           "Optimizer", "RAdam", "RMSProp", "Rprop", "SGD", "UpdateRule", "groups_by_name", "lr"]

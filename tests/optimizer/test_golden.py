@@ -12,11 +12,12 @@ from tests.golden import optimizer_cases
 
 GOLDEN = dict(np.load(Path(optimizer_cases.__file__).with_name("optimizers.npz")))
 INPUTS = {name.rpartition("/")[2]: array for name, array in GOLDEN.items() if name.startswith("inputs/")}
-CASES = {name: case for name, case in optimizer_cases.CASES.items() if hasattr(optimizer, case["optimizer"])}
+CASES = optimizer_cases.CASES
 
 # Paddle keeps 1 - 0.999 and 0.999 ** step in float32: 1.3e-5 of an update of the size of the rate, up to 0.2 here, over
 # six steps. Rules without such numbers come nearer: a few roundings of values around 1.
-ADAM_LIKE, PLAIN = 6e-6, 5e-7
+# A line search divides differences of float32 losses around 3 by differences of steps below 1: 1e-6 of the step.
+ADAM_LIKE, PLAIN, SEARCHED = 6e-6, 5e-7, 5e-6
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -25,11 +26,8 @@ def test_follows_paddle(name):
     got = optimizer_cases.replay(_paddle(), case, INPUTS)
     tolerance = ADAM_LIKE if {"beta1", "rho"} & set(_options(case)) else PLAIN
     for key, array in got.items():
+        tolerance = SEARCHED if "line_search_fn" in case["args"] else tolerance
         np.testing.assert_allclose(array, GOLDEN[f"{name}/{key}"], rtol=0, atol=tolerance)
-
-
-def test_only_lbfgs_is_missing():
-    assert {case["optimizer"] for name, case in optimizer_cases.CASES.items() if name not in CASES} == {"LBFGS"}
 
 
 def test_the_golden_steps_move():

@@ -3,6 +3,7 @@
 Files are read a block of rows at a time, so that the matrix is never there beside the table made from it.
 """
 import os
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def _npy_header(stream, where: str):
         if version not in readers:
             raise ValueError(f"version {version} of the format")
         return readers[version](stream)
-    except ValueError as error:
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:
         text = " ".join(str(error).split())
         raise ValueError(explain(where, "a .npy array of numbers", f"a header that says: {text[:200]}")) from error
 

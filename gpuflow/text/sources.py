@@ -38,7 +38,11 @@ def _of_file(stream, path: str, key: str | None, stack: contextlib.ExitStack):
     if not head:
         raise ValueError(explain(path, "vectors", "an empty file"))
     if head.startswith(b"PK"):
-        return matrices.of_npz(stream, path, key, stack)
+        try:
+            return matrices.of_npz(stream, path, key, stack)
+        except (RuntimeError, OSError, struct.error) as error:   # encrypted, compressed otherwise, places outside it
+            raise ValueError(explain(path, "an .npz as NumPy writes it", f"one that cannot be unpacked: {error}")
+                             ) from error
     if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < 1 << 40:   # the length of a header, then the header
         if zipped:
             raise ValueError(explain(path, "a .safetensors file", "a gzipped one", "gunzip"))

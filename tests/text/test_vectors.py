@@ -3,6 +3,7 @@ import gzip
 import io
 import os
 import pickle
+import random
 import tracemalloc
 import types
 import zipfile
@@ -381,6 +382,28 @@ def test_memory_at_most_twice_the_table(write, form, wanted):
 def test_damage_is_named(write, data, says):
     with pytest.raises(ValueError, match=says):
         load_vectors(write(data), words=WORDS if data[:6] == b"\x93NUMPY" else None)
+
+
+@pytest.mark.filterwarnings("ignore:.* no UTF-8")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")   # an exponent that turned into infinity
+@pytest.mark.parametrize("form", [*OWN_WORDS, "npy", "npz", "safetensors"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_bytes_at_random_are_read_or_refused(tmp_path, form, packed):
+    """Nothing but ValueError comes out; the bytes near the beginning, where the headers are, are hit most."""
+    data = {"npy": npy, "npz": lambda a: npz(a=a), "safetensors": lambda a: safetensors_bytes({"a": a})}.get(
+        form, lambda a: form(WORDS, a))(ARRAY)
+    data = gzip.compress(data) if packed else data
+    rng, path, refused = random.Random(0), tmp_path / "vectors", 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        for _ in range(rng.choice([1, 2, 5])):
+            damaged[rng.randrange(min(len(data), rng.choice([16, 120, len(data)])))] = rng.randrange(256)
+        path.write_bytes(damaged[:len(data) - rng.choice([0, 0, rng.randrange(len(data))])])
+        try:
+            load_vectors(path, words=WORDS if isinstance(form, str) else None)
+        except ValueError:
+            refused += 1
+    assert refused > 5
 
 
 def test_a_zip_of_other_things(write):

@@ -6,7 +6,8 @@ import importlib
 
 from gpuflow import device, methods
 from gpuflow._version import __version__
-from gpuflow.autograd.tape import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from gpuflow.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from gpuflow.autograd.tape import grad
 from gpuflow.device import (
     CPUPlace,
     CUDAPinnedPlace,

@@ -1,6 +1,6 @@
 """The one door: every op call of gpuflow passes `call`, and the mode on top of the stack decides what happens.
 
-Eager mode (autograd/tape.py) runs the op and records it; static mode appends it to a Program. A mode is an object with
+Eager mode (autograd/eager.py) runs the op and records it; static mode appends it to a Program. A mode is an object with
 ``run(op, inputs, attrs)`` and ``run_inplace(op, target, inputs, attrs)``.
 
 Before the mode sees a call, a casting policy may exchange the inputs for others of another dtype (amp/auto_cast.py).
@@ -28,7 +28,7 @@ _casting = 0   # blocks under a policy, in all threads: one look at it is all th
 
 
 def push(mode) -> None:
-    """Makes `mode` the one that decides. autograd/tape.py pushes eager mode once, when it is imported."""
+    """Makes `mode` the one that decides. autograd/eager.py pushes eager mode once, when it is imported."""
     _modes.append(mode)
 
 

@@ -2,7 +2,7 @@
 from collections.abc import Callable
 
 from gpuflow import dtypes
-from gpuflow.autograd.tape import no_grad
+from gpuflow.autograd.modes import no_grad
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.nn import functional as F

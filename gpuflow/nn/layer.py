@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 from gpuflow import device as _device
 from gpuflow import dtypes, unique_name
-from gpuflow.autograd.tape import HookHandle
+from gpuflow.autograd.hooks import HookHandle
 from gpuflow.errors import explain
 from gpuflow.nn.create import make_parameter
 from gpuflow.nn.state import load_state

@@ -1,6 +1,6 @@
 """From integers to vectors: embedding and one_hot."""
 from gpuflow import device
-from gpuflow.autograd.tape import no_grad
+from gpuflow.autograd.modes import no_grad
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OPS

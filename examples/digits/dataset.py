@@ -23,17 +23,16 @@ def load(test_share=0.2, seed=0):
 
 
 class Digits(Dataset):
-    """Images with labels. shift > 0: each image moves by up to so many pixels each way, drawn anew at every look."""
+    """Images with labels. A `share` of the images moves by up to a pixel each way, drawn anew at every look."""
 
-    def __init__(self, images, labels, shift=0, seed=0):
-        self.images, self.labels = images, labels
-        margin = ((0, 0), (0, 0), (shift, shift), (shift, shift))
-        self.padded, self.shift = np.pad(images, margin), shift
+    def __init__(self, images, labels, share=0.0, seed=0):
+        self.labels, self.share = labels, share
+        self.padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
         self.rng = np.random.default_rng(seed)
 
     def __len__(self):
         return len(self.labels)
 
     def __getitem__(self, i):
-        down, right = self.rng.integers(0, 2 * self.shift + 1, 2) if self.shift else (0, 0)
+        down, right = self.rng.integers(0, 3, 2) if self.rng.random() < self.share else (1, 1)
         return self.padded[i, :, down : down + 8, right : right + 8], self.labels[i]

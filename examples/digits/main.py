@@ -33,7 +33,7 @@ def accuracy(model, images, labels, batch=512):
 def train(model, optimizer, rate, loader, check, epochs):
     """Trains and returns the history that pictures.curves draws. check() gives (training, test) accuracy."""
     history = {key: [] for key in ("loss", "norm", "rate", "epoch_step", "train", "test")}
-    lose = nn.CrossEntropyLoss()
+    lose = nn.CrossEntropyLoss(label_smoothing=0.1)
     steps = epochs * len(loader)
     with tqdm(total=steps, unit="step", desc="training") as bar:
         for epoch in range(epochs):
@@ -59,7 +59,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=3e-3, help="the schedule's highest learning rate")
+    parser.add_argument("--rate", type=float, default=1e-2, help="the schedule's highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", help="cpu, gpu:0, ... (default: the GPU if there is one)")
     parser.add_argument("--out", type=Path, default=Path("out/digits"), help="where checkpoint and pictures go")
@@ -71,7 +71,7 @@ def main():
     print(f"device: {paddle.get_device()}")
 
     (images, labels), (test_images, test_labels) = load()
-    loader = DataLoader(Digits(images, labels, shift=1, seed=args.seed), batch_size=args.batch, shuffle=True,
+    loader = DataLoader(Digits(images, labels, share=0.3, seed=args.seed), batch_size=args.batch, shuffle=True,
                         drop_last=True)
     model = DigitNet()
     steps = args.epochs * len(loader)

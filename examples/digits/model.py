@@ -43,7 +43,7 @@ class DigitNet(nn.Layer):
             block(32, 64), nn.MaxPool2D(2, 2),                  # 4 x 4 -> 2 x 2
         )
         self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 2 * 2, 10, weight_attr=head(), bias_attr=offsets()),
+            nn.Flatten(), nn.Dropout(0.4), nn.Linear(64 * 2 * 2, 10, weight_attr=head(), bias_attr=offsets()),
         )
 
     def forward(self, images):

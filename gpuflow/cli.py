@@ -1,6 +1,7 @@
 """The command `gpuflow`: what a checkpoint holds (`inspect`), and one layer's weights out of it (`export-layer`)."""
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def _inspect(options) -> None:
     if tensors is None:
         tensors, others = _contents(options.file)
     shown = [tensor for tensor in tensors if "tied_to" not in tensor]
-    totals = {"tensors": len(tensors), "elements": sum(_elements(tensor) for tensor in shown),
+    totals = {"tensors": len(tensors), "elements": sum(math.prod(tensor["shape"]) for tensor in shown),
               "bytes": sum(tensor["bytes"] for tensor in shown)}
     if options.json:
         print(json.dumps({"file": options.file, "tensors": tensors, "others": others, "total": totals}))
@@ -87,13 +88,6 @@ def _inspect(options) -> None:
     for name, text in others.items():
         print(f"{name}: {text}")
     print(f"{totals['tensors']} tensors, {totals['elements']:,} elements, {totals['bytes']:,} bytes")
-
-
-def _elements(tensor: dict) -> int:
-    count = 1
-    for n in tensor["shape"]:
-        count *= n
-    return count
 
 
 def _header(file: str) -> list[dict] | None:
@@ -120,7 +114,7 @@ def _described(name: str, part) -> dict:
     bits = 8 if kind is None else int(code[len(letters):].partition("_")[0])
     tensor = {"name": name if name.isprintable() else repr(name), "shape": part.get_shape(),
               "dtype": (kind or letters).lower() + code[len(letters):].lower()}
-    return {**tensor, "bytes": _elements(tensor) * bits // 8}
+    return {**tensor, "bytes": math.prod(tensor["shape"]) * bits // 8}
 
 
 def _contents(file: str) -> tuple[list[dict], dict[str, str]]:

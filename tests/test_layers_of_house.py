@@ -24,7 +24,7 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"param", "regularizer", "functional", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"})),
-    (frozenset({"hapi"}), frozenset({"distributed"}), frozenset({"cli", "__main__"}),
+    (frozenset({"hapi"}), frozenset({"incubate"}), frozenset({"distributed"}), frozenset({"cli", "__main__"}),
      frozenset({"utils"})),
 )
 

@@ -6,6 +6,7 @@ from gpuflow.optimizer.adam import Adam
 from gpuflow.optimizer.adamax import Adamax
 from gpuflow.optimizer.adamw import AdamW
 from gpuflow.optimizer.asgd import ASGD
+from gpuflow.optimizer.average import ExponentialMovingAverage, LookAhead, ModelAverage
 from gpuflow.optimizer.base import Optimizer
 from gpuflow.optimizer.groups import groups_by_name
 from gpuflow.optimizer.lamb import Lamb
@@ -19,5 +20,6 @@ from gpuflow.optimizer.rprop import Rprop
 from gpuflow.optimizer.sgd import SGD
 from gpuflow_kernels.update import UpdateRule
 
-__all__ = ["ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Lamb", "Lion", "Momentum", "NAdam",
-           "Optimizer", "RAdam", "RMSProp", "Rprop", "SGD", "UpdateRule", "groups_by_name", "lr"]
+__all__ = ["ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ExponentialMovingAverage", "LBFGS", "Lamb",
+           "Lion", "LookAhead", "ModelAverage", "Momentum", "NAdam", "Optimizer", "RAdam", "RMSProp", "Rprop", "SGD",
+           "UpdateRule", "groups_by_name", "lr"]

@@ -1,0 +1,4 @@
+"""What Paddle offers under `incubate`; defined in the rooms below."""
+from gpuflow.optimizer.average import ExponentialMovingAverage, LookAhead, ModelAverage
+
+__all__ = ["ExponentialMovingAverage", "LookAhead", "ModelAverage"]

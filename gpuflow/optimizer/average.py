@@ -1,0 +1,289 @@
+"""Averages of parameters over training: kept beside an optimizer, swapped in for evaluation, swapped out again.
+
+    for batch in loader:            with average.apply():
+        ...                             evaluate(model)
+        optimizer.step()
+        average.update()            # .step() of ModelAverage
+
+Averages are float32 (float64 of float64 parameters). Buffers, such as the running statistics of batch norm, stay as
+they are in the model unless they are averaged as well.
+"""
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from gpuflow import device, dtypes
+from gpuflow.errors import explain
+from gpuflow.optimizer.lr.arguments import number, whole
+from gpuflow.tensor import Tensor
+
+MOST_IN_ONE_SUM = 16384   # as in Paddle: float32 sums of more would lose digits
+
+
+class _Average:
+    """Parameters, their averages, and the swap. Subclasses say what the average is."""
+
+    def __init__(self, owner: str, parameters, buffers: bool):
+        self._owner = owner
+        self.params = _chosen(owner, parameters, buffers)
+        self._before: list | None = None   # the parameters' own values while averages are in their place
+
+    def averages(self) -> list:
+        """The averages as arrays of the parameters' dtypes, in order."""
+        raise NotImplementedError
+
+    @contextmanager
+    def apply(self, executor=None, need_restore: bool = True):
+        """Puts the averages into the parameters; on leaving the block the parameters' own values come back.
+
+        need_restore=False leaves them there until `restore()`. executor: for static mode, None here.
+        """
+        if self._before is not None:
+            raise RuntimeError(explain(f"{self._owner}.apply", "the parameters' own values in place",
+                                       "averages, from an earlier apply", "restore() first"))
+        values = self.averages()
+        self._before = [p._array.copy() for p in self.params]
+        _write(self.params, values)
+        try:
+            yield
+        finally:
+            if need_restore:
+                self.restore()
+
+    def restore(self, executor=None) -> None:
+        """Brings the parameters' own values back, bit for bit."""
+        if self._before is not None:
+            _write(self.params, self._before)
+            self._before = None
+
+    def _fresh(self) -> None:
+        if self._before is not None:
+            raise RuntimeError(explain(self._owner, "the parameters' own values to average",
+                                       "averages, from apply(need_restore=False)", "restore() first"))
+
+
+class ExponentialMovingAverage(_Average):
+    """ema = decay · ema + (1 - decay) · p, starting at 0 and divided by 1 - decay^t where it is applied.
+
+    decay: in [0, 1). thres_steps: a number, a tensor of one number or a function that gives one, t: the decay is then
+    min(decay, (1 + t) / (10 + t)), so that a young average follows faster. name: put before the names in state_dict.
+    parameters: a Layer, or a list of parameters. Those with do_model_average=False are left out.
+    buffers: with a Layer, whether its floating-point buffers are averaged as well.
+    """
+
+    def __init__(self, decay=0.999, thres_steps=None, name=None, *, parameters=None, buffers=False):
+        self._decay = number("ExponentialMovingAverage", "decay", decay, at_least=0, below=1)
+        self._thres_steps, self._name = thres_steps, name or ""
+        super().__init__("ExponentialMovingAverage", parameters, buffers)
+        self._ema = [_zeros(p) for p in self.params]
+        self._product = 1.0    # of all decays so far: the weight that the zeros of the start still have
+        self.updates = 0
+
+    def update(self) -> None:
+        """Takes the parameters as they are into the average; call it after each optimizer.step()."""
+        self._fresh()
+        decay, t = self._decay, self._thres_steps
+        if t is not None:
+            t = float(t() if callable(t) else t)
+            decay = min(decay, (1 + t) / (10 + t))
+        for p, ema in zip(self.params, self._ema):
+            change = p._array.astype(ema.dtype, copy=False) - ema
+            change *= 1 - decay
+            ema += change
+        self._product *= decay
+        self.updates += 1
+
+    def averages(self) -> list:
+        if not self.updates:
+            raise RuntimeError(explain("ExponentialMovingAverage.apply", "an update() before it", "none"))
+        return [(ema / (1 - self._product)).astype(p._array.dtype) for p, ema in zip(self.params, self._ema)]
+
+    def state_dict(self) -> dict:
+        """{name + parameter + "_ema": live tensor, "updates": count, "decay_product": of all decays}."""
+        return {**{f"{self._name}{p.name}_ema": Tensor(ema) for p, ema in zip(self.params, self._ema)},
+                "updates": self.updates, "decay_product": self._product}
+
+    def set_state_dict(self, state_dict: dict) -> None:
+        """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
+        given = dict(state_dict)
+        updates, product = int(given.pop("updates")), float(given.pop("decay_product"))
+        _load(self._owner, given, {f"{self._name}{p.name}_ema": ema for p, ema in zip(self.params, self._ema)})
+        self.updates, self._product = updates, product
+
+
+class ModelAverage(_Average):
+    """The plain mean of the parameters over the last steps; the window grows with training.
+
+    A window is closed, and a new one begun, when it has min_average_window steps and at least
+    min(max_average_window, average_window_rate · steps so far); the mean is over the closed window and the open one.
+    parameters: a Layer, or a list of parameters. Those with do_model_average=False are left out. Each `step()` counts
+    all parameters, with or without a gradient (Paddle counts those with one).
+    """
+
+    def __init__(self, average_window_rate, parameters=None, min_average_window=10000, max_average_window=10000,
+                 name=None):
+        self.average_window = number("ModelAverage", "average_window_rate", average_window_rate, at_least=0)
+        self.min_average_window = whole("ModelAverage", "min_average_window", min_average_window, at_least=1)
+        self.max_average_window = whole("ModelAverage", "max_average_window", max_average_window, at_least=1)
+        super().__init__("ModelAverage", parameters, False)
+        # sum_1 is being filled; sum_2 holds full ones of this window; sum_3 the window before
+        self._sums = {f"sum_{k}": [_zeros(p) for p in self.params] for k in (1, 2, 3)}
+        self._counts = {"num_accumulates": 0, "old_num_accumulates": 0, "num_updates": 0}
+
+    def step(self) -> None:
+        """Takes the parameters as they are into the average; call it after each optimizer.step()."""
+        self._fresh()
+        counts, (one, two, three) = self._counts, self._sums.values()
+        counts["num_updates"] += 1
+        counts["num_accumulates"] += 1
+        for p, total in zip(self.params, one):
+            total += p._array
+        if counts["num_updates"] % MOST_IN_ONE_SUM == 0:
+            for a, b in zip(one, two):
+                b += a
+                a[...] = 0
+        window = min(self.max_average_window, int(counts["num_updates"] * self.average_window))
+        if counts["num_accumulates"] >= max(self.min_average_window, window):
+            for a, b, c in zip(one, two, three):
+                c[...] = a + b
+                a[...] = b[...] = 0
+            counts["old_num_accumulates"], counts["num_accumulates"] = counts["num_accumulates"], 0
+
+    def minimize(self, loss=None, startup_program=None, parameters=None, no_grad_set=None) -> None:
+        """`step()`, under the name that code for Paddle calls."""
+        self.step()
+
+    def clear_grad(self, set_to_zero: bool = True) -> None:
+        """Forgets the parameters' gradients."""
+        for p in self.params:
+            p.clear_grad()
+
+    def averages(self) -> list:
+        count = self._counts["num_accumulates"] + self._counts["old_num_accumulates"]
+        if not count:
+            raise RuntimeError(explain("ModelAverage.apply", "a step() before it", "none"))
+        return [((a + b + c) / count).astype(p._array.dtype) for p, a, b, c in zip(self.params, *self._sums.values())]
+
+    def state_dict(self) -> dict:
+        """{"<parameter>_sum_1_0": live tensor, ...} as in Paddle, and the three counts once."""
+        sums = {f"{p.name}_{name}_0": Tensor(array)
+                for name, arrays in self._sums.items() for p, array in zip(self.params, arrays)}
+        return {**sums, **self._counts}
+
+    def set_state_dict(self, state_dict: dict) -> None:
+        """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
+        given = dict(state_dict)
+        counts = {name: int(given.pop(name)) for name in self._counts}
+        _load(self._owner, given, {f"{p.name}_{name}_0": array for name, arrays in self._sums.items()
+                                   for p, array in zip(self.params, arrays)})
+        self._counts = counts
+
+
+class LookAhead:
+    """Every k steps of inner_optimizer the parameters go back along the way: p = slow = slow + alpha · (p - slow).
+
+    As in Paddle the slow weights start as the parameters are after the first step (the paper: before it).
+    alpha: in [0, 1]. k: >= 1. What is not found here is asked of inner_optimizer.
+
+    Zhang, Lucas, Hinton and Ba, 2019 (https://arxiv.org/abs/1907.08610).
+    """
+
+    def __init__(self, inner_optimizer, alpha=0.5, k=5, name=None):
+        if not hasattr(inner_optimizer, "_groups"):
+            raise TypeError(explain("LookAhead", "an optimizer", type(inner_optimizer).__name__))
+        self.alpha = number("LookAhead", "alpha", alpha, at_least=0, at_most=1)
+        self.k = whole("LookAhead", "k", k, at_least=1)
+        self.inner_optimizer = inner_optimizer
+        self._slow: dict[int, object] = {}   # id(parameter) -> array
+        self._steps = 0
+
+    def __getattr__(self, name):
+        if name == "inner_optimizer":
+            raise AttributeError(name)
+        return getattr(self.inner_optimizer, name)
+
+    def step(self) -> None:
+        """A step of the inner optimizer, and every k-th time the way back."""
+        self.inner_optimizer.step()
+        self._look_ahead()
+
+    def minimize(self, loss, startup_program=None, parameters=None, no_grad_set=None):
+        """`minimize` of the inner optimizer, and every k-th time the way back."""
+        out = self.inner_optimizer.minimize(loss, startup_program, parameters, no_grad_set)
+        self._look_ahead()
+        return out
+
+    def _look_ahead(self) -> None:
+        self._steps += 1
+        back = self._steps % self.k == 0
+        for p in self.inner_optimizer._groups.params:
+            if p.stop_gradient:
+                continue
+            slow = self._slow.get(id(p))
+            if slow is None:
+                slow = self._slow[id(p)] = _zeros(p)
+                slow[...] = p._array
+            if back:
+                slow += self.alpha * (p._array.astype(slow.dtype, copy=False) - slow)
+                _write([p], [slow.astype(p._array.dtype)])
+
+    def state_dict(self) -> dict:
+        """The inner optimizer's, "<parameter>_slow_0", and "lookahead_steps"."""
+        return {**self.inner_optimizer.state_dict(), "lookahead_steps": self._steps, **{
+            f"{p.name}_slow_0": Tensor(self._slow[id(p)]) for p in self._params() if id(p) in self._slow}}
+
+    def set_state_dict(self, state_dict: dict) -> None:
+        """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
+        inner = dict(state_dict)
+        steps = int(inner.pop("lookahead_steps"))
+        given = {key: inner.pop(key) for key in list(inner) if key.endswith("_slow_0")}
+        self.inner_optimizer.set_state_dict(inner)
+        fresh = {id(p): _zeros(p) for p in self._params() if given}
+        _load("LookAhead", given, {f"{p.name}_slow_0": fresh[id(p)] for p in self._params() if id(p) in fresh})
+        self._slow, self._steps = fresh, steps
+
+    def _params(self) -> list:
+        return [p for p in self.inner_optimizer._groups.params if not p.stop_gradient]
+
+
+def _chosen(owner: str, parameters, buffers: bool) -> list:
+    """The tensors to average, each once."""
+    if parameters is None:
+        raise AttributeError(explain(owner, "parameters=model, or model.parameters()", "None"))
+    layer = hasattr(parameters, "named_parameters")
+    if buffers and not layer:
+        raise ValueError(explain(owner, "a Layer, whose buffers could be averaged", "a list of parameters"))
+    found = list(parameters.parameters()) if layer else list(parameters)
+    for p in found:
+        if not isinstance(p, Tensor):
+            raise TypeError(explain(owner, "parameters", type(p).__name__))
+    found = [p for p in found if p.__dict__.get("do_model_average") is not False]
+    if buffers:
+        found += [b for b in parameters.buffers() if b.dtype.is_floating]
+    return list({id(p): p for p in found}.values())
+
+
+def _zeros(p):
+    kind = np.float64 if p.dtype is dtypes.float64 else np.float32
+    return device.module_for(p.place).zeros(p._array.shape, kind)
+
+
+def _write(params, arrays) -> None:
+    for p, array in zip(params, arrays):
+        p._write(array)
+
+
+def _load(owner: str, given: dict, targets: dict) -> None:
+    """Writes given into targets: by name, else in order. ValueError, with nothing written, where they do not fit."""
+    if given.keys() != targets.keys():
+        given = dict(zip(targets, given.values())) if len(given) == len(targets) else given
+    arrays = {name: value._array if isinstance(value, Tensor) else np.asarray(value) for name, value in given.items()}
+    wrong = [name for name in {**targets, **arrays}
+             if name not in arrays or name not in targets or arrays[name].shape != targets[name].shape]
+    if wrong:
+        raise ValueError(explain(f"{owner}.set_state_dict", f"entries for {list(targets)[:3]} ... of their shapes",
+                                 f"missing, unknown or of another shape: {wrong[:5]}"))
+    for name, target in targets.items():
+        target[...] = device.move(arrays[name], device.place_of(target))

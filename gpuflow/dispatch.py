@@ -7,6 +7,7 @@ Before the mode sees a call, a casting policy may exchange the inputs for others
 """
 import contextlib
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -24,16 +25,30 @@ class _PerThread(threading.local):
 
 _thread = _PerThread()
 _lock = threading.Lock()
-_casting = 0   # blocks under a policy, in all threads: one look at it is all that calls outside such blocks pay
+_casting = 0        # blocks under a policy, in all threads
+_run: Any = None    # what `call` does: the deciding mode's run, with the policy before it where there is such a block
 
 
 def push(mode) -> None:
     """Makes `mode` the one that decides. autograd/eager.py pushes eager mode once, when it is imported."""
     _modes.append(mode)
+    _aim()
 
 
 def pop():
-    return _modes.pop()
+    gone = _modes.pop()
+    _aim()
+    return gone
+
+
+def _aim() -> None:
+    global _run
+    _run = _cast_and_run if _casting or not _modes else _modes[-1].run
+
+
+def _cast_and_run(op, inputs, attrs):
+    policy = _thread.policy
+    return _modes[-1].run(op, inputs if policy is None else policy(op, inputs, attrs), attrs)
 
 
 def mode():
@@ -41,16 +56,12 @@ def mode():
     return _modes[-1]
 
 
-def call(op, inputs, attrs=NO_ATTRS):
+def call(op, inputs, attrs=NO_ATTRS) -> Any:
     """Applies `op` (an OpDef) to `inputs` (tensors, None, or Python numbers where the op promotes).
 
     Returns what the mode makes of it: a Tensor, or a tuple of them for an op with several outputs.
     """
-    if _casting:
-        policy = _thread.policy
-        if policy is not None:
-            inputs = policy(op, inputs, attrs)
-    return _modes[-1].run(op, inputs, attrs)
+    return _run(op, inputs, attrs)
 
 
 def call_inplace(op, target, inputs, attrs=NO_ATTRS):
@@ -68,6 +79,7 @@ def casting(policy):
     before = _thread.policy
     with _lock:
         _casting += 1
+        _aim()
     _thread.policy = policy
     try:
         yield policy
@@ -75,6 +87,7 @@ def casting(policy):
         _thread.policy = before
         with _lock:
             _casting -= 1
+            _aim()
 
 
 def casting_policy():

@@ -6,7 +6,7 @@ type checkers that a name is public.
 import importlib
 from typing import TYPE_CHECKING
 
-from gpuflow import device as device, methods
+from gpuflow import device as device, dtypes, methods
 from gpuflow._version import __version__ as __version__
 from gpuflow.autograd.modes import (
     enable_grad as enable_grad,
@@ -25,9 +25,7 @@ from gpuflow.device import (
 )
 from gpuflow.dispatch import in_dynamic_mode as in_dynamic_mode, is_tensor as is_tensor
 from gpuflow.dtypes import (
-    DType as dtype,
     bfloat16 as bfloat16,
-    bool_ as bool,
     complex64 as complex64,
     complex128 as complex128,
     finfo as finfo,
@@ -57,6 +55,9 @@ from gpuflow.tensor import (
     set_printoptions as set_printoptions,
     to_tensor as to_tensor,
 )
+
+dtype = dtypes.DType
+bool = dtypes.bool_
 
 if TYPE_CHECKING:
     from gpuflow import (

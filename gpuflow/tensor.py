@@ -8,6 +8,8 @@ _grad           the accumulated gradient, a Tensor (or SparseRows), for leaves
 _grad_slot      where an optimizer wants that gradient written (a range of its arena), or None
 """
 import numbers
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +37,7 @@ class Tensor:
     result needs a gradient when one of its inputs does.
     """
 
+    _array: Any
     _node = None
     _index = 0
     _version = None
@@ -45,6 +48,20 @@ class Tensor:
     _is_view = False
     persistable = False
     __array_priority__ = 100  # numpy_array + tensor is the tensor's business
+
+    if TYPE_CHECKING:  # methods.py installs operators and methods from the ops when gpuflow is imported
+        def _operator(self, other: Any) -> "Tensor": ...
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> "Tensor": ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __iter__(self) -> "Iterator[Tensor]": ...
+        def __neg__(self) -> "Tensor": ...
+        def __abs__(self) -> "Tensor": ...
+        def __invert__(self) -> "Tensor": ...
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operator
+        __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _operator
+        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lt__ = __le__ = __gt__ = __ge__ = _operator
+        __eq__ = __ne__ = _operator  # type: ignore[assignment]
 
     def __init__(self, array, stop_gradient: bool = True, name: str | None = None):
         """array: a NumPy or CuPy array, held and not copied. Users call `to_tensor`."""
@@ -364,7 +381,7 @@ def to_tensor(data, dtype=None, place=None, stop_gradient: bool = True) -> Tenso
     place: default is the current device. The data is always copied.
     """
     place = device.current_place() if place is None else device.parse(place)
-    kind = None if dtype is None else dtypes.convert(dtype).dtype
+    kind: Any = None if dtype is None else dtypes.convert(dtype).dtype
     if isinstance(data, Tensor):
         array = data._array
     elif device.is_array(data):

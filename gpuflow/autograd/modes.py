@@ -1,4 +1,6 @@
 """Switches for recording: no_grad, enable_grad and set_grad_enabled, as context managers and decorators."""
+from typing import Any
+
 from gpuflow.autograd.eager import eager
 
 
@@ -11,10 +13,9 @@ class _GradMode:
         self._before: list = []
         self._func = func
 
-    def __new__(cls, func=None):
+    def __new__(cls, func=None) -> Any:
         self = super().__new__(cls)
         if callable(func):  # @no_grad without parentheses
-            self.__init__()
             return self._wrapped(func)
         return self
 

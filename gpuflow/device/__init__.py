@@ -144,7 +144,7 @@ def current_place() -> Place:
     """The Place where new tensors live: set_device's, else GPUFLOW_DEVICE's, else GPU 0 if there is one, else CPU."""
     if _current is None:
         wish = os.environ.get("GPUFLOW_DEVICE")
-        set_device(wish if wish else "gpu:0" if cuda_available() else "cpu")
+        return set_device(wish if wish else "gpu:0" if cuda_available() else "cpu")
     return _current
 
 
@@ -229,4 +229,4 @@ def is_compiled_with_xpu() -> bool:
     return False
 
 
-from gpuflow.device import cuda  # noqa: E402, F401  reads this module's functions, so it comes last
+from gpuflow.device import cuda  # noqa: E402  reads this module's functions, so it comes last

@@ -1,17 +1,20 @@
 """Public functions from registry rows: the op's inputs, then its attributes, then Paddle's unused `name`."""
+from collections.abc import Callable
+from typing import Any
+
 from gpuflow.dispatch import call, call_inplace
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OPS, REQUIRED
 
 
-def public(op_name: str, function_name: str | None = None, doc: str | None = None):
+def public(op_name: str, function_name: str | None = None, doc: str | None = None) -> Callable:
     """The function that applies the op `op_name`: its signature comes from the forward, its text from the docstring.
 
     ``public("tanh")`` is ``def tanh(x, name=None)``; attributes follow the inputs and keep their defaults.
     """
     op = OPS[op_name]
     make = {("x",): _unary, ("x", "y"): _binary}.get(op.inputs) if not op.attrs and not op.variadic else None
-    function = make(op) if make else _written(op)
+    function: Any = make(op) if make else _written(op)
     function.__name__ = function.__qualname__ = function_name or op_name
     function.__doc__ = doc or op.__doc__
     function.__module__ = "gpuflow"

@@ -1,5 +1,6 @@
 """Sorting, searching, and taking and putting elements by index."""
 import math
+from typing import Any
 
 from gpuflow import dtypes
 from gpuflow.dispatch import call
@@ -127,7 +128,7 @@ def nonzero(x, as_tuple=False):
     return tuple(call(OPS["getitem"], (found,), {"index": (slice(None), i)}) for i in range(x.ndim))
 
 
-def where(condition, x=None, y=None, name=None):
+def where(condition, x=None, y=None, name=None) -> Any:
     """x where `condition` (bool), else y, elementwise with broadcasting; `nonzero(condition, as_tuple=True)` without x
     and y."""
     if x is None and y is None:

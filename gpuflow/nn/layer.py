@@ -2,9 +2,9 @@
 import re
 import warnings
 from collections import OrderedDict
+from typing import Any
 
-from gpuflow import device as _device
-from gpuflow import dtypes, unique_name
+from gpuflow import device as _device, dtypes, unique_name
 from gpuflow.autograd.hooks import HookHandle
 from gpuflow.errors import explain
 from gpuflow.nn.create import make_parameter
@@ -71,7 +71,7 @@ class Layer:
                 return kind
         return None
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         fields = self.__dict__
         parameters = fields.get("_parameters", ())   # looked at first: every forward reads its weights through here
         if name in parameters:
@@ -273,7 +273,7 @@ class Layer:
         """What the layer computes. Subclasses define it; call the layer itself, so that hooks run."""
         raise NotImplementedError(explain(type(self).__name__, "a method forward", "none"))
 
-    def __call__(self, *inputs, **kwargs):
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         if not self._forward_pre_hooks and not self._forward_post_hooks:
             return self.forward(*inputs, **kwargs)
         return self._call_with_hooks(inputs, kwargs)

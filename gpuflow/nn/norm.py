@@ -31,8 +31,8 @@ def _expect_rank(layer, x, ranks):
 class _BatchNormBase(Layer):
     """Weight, bias and the running statistics `_mean` and `_variance`: buffers, saved and never trained."""
 
-    ranks = (4,)
-    formats = ("NCHW", "NHWC")
+    ranks: tuple[int, ...] = (4,)
+    formats: tuple[str, ...] = ("NCHW", "NHWC")
 
     def __init__(self, num_features, momentum=0.9, epsilon=1e-05, weight_attr=None, bias_attr=None, data_format="NCHW",
                  use_global_stats=None, name=None):
@@ -177,7 +177,7 @@ class GroupNorm(Layer):
 
 
 class _InstanceNorm(Layer):
-    ranks = (4,)
+    ranks: tuple[int, ...] = (4,)
 
     def __init__(self, num_features, epsilon=1e-05, momentum=0.9, weight_attr=None, bias_attr=None, data_format="NCHW",
                  name=None):

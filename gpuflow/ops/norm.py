@@ -150,7 +150,8 @@ def normalize_axes_backward_grad(xp, h, saved, *, view, axes, affine, epsilon=1e
     #   to_x = r (u - mean u - s mean(u s)),  to_weight = sum(g s),  to_bias = sum g.
     # to_x is linear and symmetric in u. Through s comes g hw - r (h mean(u s) + u mean(h s)), and dr/dx = -r r s / m.
     g, x, weight, *h = _wide(xp, saved.g, saved.x, saved.weight, *h)
-    g, x, hx, hw, hb = *(a.reshape(view) for a in (g, x, h[0])), *(a.reshape(affine) for a in h[1:])
+    g, x, hx = (a.reshape(view) for a in (g, x, h[0]))
+    hw, hb = (a.reshape(affine) for a in h[1:])
 
     def mean(a):
         return xp.mean(a, axis=axes, keepdims=True)

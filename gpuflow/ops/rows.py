@@ -1,4 +1,6 @@
 """Adding values at places of an array, and the gradient of a table that is kept as the rows it touches."""
+from collections.abc import Callable
+
 import numpy as np
 
 from gpuflow import device, dtypes
@@ -37,6 +39,7 @@ class SparseRows:
     """
 
     stop_gradient = True
+    to_dense: Callable   # () -> Tensor with the same numbers; tensor.py, a row above, puts it here
 
     def __init__(self, rows, values, shape):
         self.rows, self.values, self.shape = rows, values, list(shape)

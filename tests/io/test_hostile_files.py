@@ -10,8 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gpuflow.io.checkpoint import CheckpointError, load, save
 from tests.io.checkpoint_cases import tensors

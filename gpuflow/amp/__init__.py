@@ -3,6 +3,7 @@
 docs/amp.md has a worked example, lists.py says what computes in which type.
 """
 from gpuflow import device
+from gpuflow.amp import debugging
 from gpuflow.amp.auto_cast import amp_guard, auto_cast, autocast, get_autocast_dtype, is_autocast_enabled
 from gpuflow.amp.decorate import amp_decorate, decorate
 from gpuflow.amp.grad_scaler import AmpScaler, GradScaler

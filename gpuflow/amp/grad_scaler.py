@@ -167,7 +167,8 @@ class GradScaler:
                                        "scaler.update() at the end of each step"))
         found = None if turn is None else turn.found
         factor = 1 / self._current() if turn is None else None
-        taken = optimizer._under_scale(factor, found, go) if hasattr(optimizer, "_under_scale") else None
+        # asked of the class: an optimizer wrapped around another passes its attributes on, but has work of its own
+        taken = optimizer._under_scale(factor, found, go) if hasattr(type(optimizer), "_under_scale") else None
         if taken is None:
             flag = Later(found if factor is None else _unscale(_parameters(optimizer), factor))
             taken = flag, (None, None) if flag.read() else go()

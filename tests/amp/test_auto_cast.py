@@ -235,3 +235,14 @@ def test_a_model_may_be_walked_back_twice_in_a_block():
         for _ in range(2):
             layer(paddle.ones([1, 2])).sum().backward()
     np.testing.assert_array_equal(layer.bias.grad.numpy(), [2.0, 2.0])
+
+
+def test_operator_stats_count_what_was_computed_in_which_type(capsys):
+    layer = gpuflow.nn.Linear(2, 2)
+    with paddle.amp.debugging.collect_operator_stats() as found, paddle.amp.auto_cast():
+        F.softmax(layer(paddle.ones([1, 2])))
+        paddle.ones([1]).exp_()
+    assert found["linear"] == {"float16": 1} and found["softmax"] == {"float32": 1} and found["exp"] == {"float32": 1}
+    assert found["cast"] == {"float32": 3, "float16": 1}     # x, weight and bias; then the result for softmax
+    assert "linear" in capsys.readouterr().out
+    assert dispatch.mode().dynamic and product() == "float32"

@@ -331,6 +331,16 @@ def test_an_optimizer_with_steps_of_its_own_is_scaled_and_skipped_too():
     assert scaler.state_dict()["scale"][0] == 64.0
 
 
+def test_lookahead_counts_no_skipped_step():
+    def make(parameters):
+        return optim.LookAhead(optim.SGD(0.5, parameters=parameters), k=2)
+
+    plain, _ = train(None, make, steps=5, poison={1})
+    scaled, _ = train(paddle.amp.GradScaler(init_loss_scaling=128.0), make, steps=5, poison={1})
+    for a, b in zip(weights(plain), weights(scaled), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_on_nonfinite_raise_means_steps_without_a_scaler():
     model, x, y = model_and_data()
     optimizer = optim.SGD(0.1, parameters=model.parameters(), on_nonfinite="raise")

@@ -4,8 +4,7 @@ import pytest
 
 import gpuflow
 import gpuflow as paddle
-from gpuflow import nn
-from gpuflow import optimizer as optim
+from gpuflow import nn, optimizer as optim
 from tests import fake_cupy
 
 

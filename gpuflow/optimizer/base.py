@@ -186,15 +186,20 @@ class Optimizer(PaddleWay):
             self._hand.step(only, given)
             return
         self._bring_in()
+        scaling = self._scaling
         if self._own_code:
-            given = self._clip_in_python(only, given)
+            given, found = self._clip_in_python(only, given)
+            if found is not None and scaling is None:
+                scaling = Scaling(None, found)
+            elif found is not None:
+                scaling.found = found if scaling.found is None else scaling.found | found
         pattern, sparse = self._look(only, given)
         launch = self._launch
         if not any(pattern):
             return
         for home in self._still:
             home.keep()
-        launch.run(self.get_lr(), pattern, sparse, self._before_run, self._scaling)
+        launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling)
         for home in self._still:
             home.restore()
         for home, active in zip(self._arena.homes, pattern):
@@ -202,14 +207,16 @@ class Optimizer(PaddleWay):
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
                 home.seen = home.param._version[0]
         if self._on_nonfinite == "raise" and self._scaling is None and launch.settle():
-            self._refuse_nonfinite(launch.nonfinite_names())
+            names = launch.nonfinite_names()   # none where a clip in Python hid them from the norms
+            self._refuse_nonfinite(names or [home.param.name for home in self._own_code])
 
     def _refuse_nonfinite(self, names) -> None:
         raise FloatingPointError(explain(f"{self._owner}.step", "finite gradients", f"inf or NaN in {names}",
                                          "a lower rate, a clip, or on_nonfinite='skip'"))
 
-    def _clip_in_python(self, only, given: dict) -> dict:
-        """given, with what clips of a user's own make of the gradients. They see them without the loss scale."""
+    def _clip_in_python(self, only, given: dict):
+        """given, with what clips of a user's own make of the gradients, which they see without the loss scale; and
+        where it matters whether there was an inf or NaN among those (0-d bool array), else None."""
         factor = 1.0 if self._scaling is None or self._scaling.factor is None else self._scaling.factor
         rows = []
         for home in self._own_code:
@@ -217,6 +224,9 @@ class Optimizer(PaddleWay):
             g = given.get(id(p), p._grad)
             if g is not None and not p.stop_gradient and (only is None or id(p) in only):
                 rows.append((p, strategies.scaled(g, factor), home.strategy))
+        found = None
+        if rows and (self._scaling is not None or self._on_nonfinite != "propagate"):
+            found = strategies.any_nonfinite([g for _, g, _ in rows])
         with no_grad():
             clipped = strategies.clipped(rows)
         out = {**given, **{k: g if g is None else strategies.scaled(g, 1 / factor) for k, g in clipped.items()}}
@@ -225,7 +235,7 @@ class Optimizer(PaddleWay):
             if isinstance(g, Tensor):   # from the first step on, p.grad is what the update saw
                 home.slot[...] = g._array
                 home.param._grad = out[id(home.param)] = Tensor(home.slot)
-        return out
+        return out, found
 
     def _look(self, only, given: dict) -> tuple[list[int], list]:
         """What each row does in this step, and the sparse gradients."""

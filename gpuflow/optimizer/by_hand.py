@@ -11,7 +11,6 @@ import numpy as np
 
 from gpuflow import device, dtypes
 from gpuflow.autograd.tape import no_grad
-from gpuflow.device.later import Later
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OPS
@@ -227,13 +226,12 @@ class ByHand:
         opt._bring_in()
         common_place(opt._owner, [home.param for home in self.homes])
         rows = []
-        factor = 1.0 if opt._scaling is None or opt._scaling.factor is None else opt._scaling.factor
         for home in self.homes:
             p = home.param
             g = given.get(id(p), p._grad)
             if g is not None and not (p.stop_gradient or home.strategy.fixed
                                       or (only is not None and id(p) not in only)):
-                rows.append((home, strategies.scaled(g, factor)))
+                rows.append((home, g))
         if not rows or self._stopped(rows):
             return
         with no_grad():
@@ -259,18 +257,13 @@ class ByHand:
     def _stopped(self, rows) -> bool:
         """Whether an inf or NaN gradient ends the step. Takes the norm where it is wanted; only then it waits."""
         opt = self.optimizer
-        scaling = opt._scaling
-        watched = opt._on_nonfinite != "propagate" or scaling is not None
+        watched = opt._on_nonfinite != "propagate"
         if not (watched or opt._measure or any("norm" in home.strategy.clip for home, _ in rows)):
             self._norm = None
             return False
         squares = {home.param.name: _squares(g) for home, g in rows}
         self._norm = sum(squares.values()) ** 0.5
         bad = [name for name, one in squares.items() if watched and not np.isfinite(float(one))]
-        if scaling is not None:
-            found = bool(bad) or (scaling.found is not None and bool(scaling.found))
-            scaling.flag = Later(np.asarray(found))
-            return found
         if bad and opt._on_nonfinite == "raise":
             opt._refuse_nonfinite(bad)
         return bool(bad)

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, field
 from numbers import Real
 
+import numpy as np
+
 from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer.lr import LRScheduler
@@ -187,12 +189,19 @@ def clipped(rows) -> dict:
 
 
 def scaled(g, factor: float):
-    """A gradient times a number; sparse stays sparse."""
+    """A gradient times a number, two-byte ones in float32; sparse stays sparse."""
     if factor == 1.0:
         return g
-    if isinstance(g, SparseRows):
-        return SparseRows(g.rows, g.values * factor, g.shape)
-    return Tensor(g._array * factor)
+    values = g.values if isinstance(g, SparseRows) else g._array
+    values = (values.astype(np.float32) if values.dtype.itemsize == 2 else values) * factor
+    return SparseRows(g.rows, values, g.shape) if isinstance(g, SparseRows) else Tensor(values)
+
+
+def any_nonfinite(gradients):
+    """0-d bool array on their device: is there an inf or NaN?"""
+    sums = [abs(g.values if isinstance(g, SparseRows) else g._array).astype(np.float64).sum() for g in gradients]
+    total = sum(sums)
+    return ~(total < np.inf)
 
 
 def check_norm_groups(owner: str, rows) -> None:

@@ -325,3 +325,72 @@ def test_names_that_paddle_code_reads():
     assert optimizer.AdamW(0.1, parameters=[p]).regularization is None
     grouped = optimizer.SGD(0.1, parameters=[{"params": [p], "learning_rate": 0.5}])
     assert grouped._parameter_list == [{"params": (p,), "learning_rate": 0.5}]
+
+
+# ---- with a loss scale, and on another device ----------------------------------------------------------------------
+
+class ToOne(ClipGradBase):
+    """Hides every inf."""
+
+    def _dygraph_clip(self, params_grads):
+        return [(p, g.clip(-1.0, 1.0)) for p, g in params_grads]
+
+
+@pytest.mark.parametrize("policy", ["skip", "raise"])
+def test_an_inf_is_seen_though_the_clip_hides_it(policy):
+    p = parameter([1.0], name=f"hidden.{policy}")
+    opt = optimizer.SGD(0.1, parameters=[p], grad_clip=ToOne(), on_nonfinite=policy)
+    give((p, [np.inf]))
+    if policy == "raise":
+        with pytest.raises(FloatingPointError, match=r"hidden\.raise"):
+            opt.step()
+    else:
+        opt.step()
+        assert opt.state_dict()["steps"][p.name] == 0
+    assert p.item() == 1
+    opt.clear_grad()
+    give((p, [5.0]))
+    opt.step()
+    assert p.item() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("cls", [HandMomentum, optimizer.Momentum])
+def test_under_a_loss_scale(cls, dtype):
+    from gpuflow import amp
+
+    p = parameter([1.0, 2.0], dtype=dtype)
+    clip = ToOne() if cls is optimizer.Momentum else nn.ClipGradByValue(1.0)
+    opt = cls(0.25, 0.0, parameters=[p], grad_clip=clip)
+    scaler = amp.GradScaler(init_loss_scaling=1024.0)
+    for g in ([0.5, 4.0], [np.inf, 1.0], [2.0**-20, 1.0]):   # the last is nothing in float16 without the scale
+        p._grad = None
+        (p * gpuflow.to_tensor(np.array(g), dtype=dtype)).sum().backward()
+        p._grad._array[...] = np.array(g) * 1024              # what a scaled loss leaves
+        stepped = scaler.step(opt)
+        scaler.update()
+        assert bool(stepped) is (g[0] != np.inf)
+    np.testing.assert_allclose(p.numpy().astype(float), [0.875, 1.5], rtol=1e-3)   # 1 - 0.25 / 2, 2 - 0.25 - 0.25
+
+
+def test_on_the_stand_in_gpu():
+    from tests import fake_cupy
+
+    results = []
+    with fake_cupy.installed():
+        for place in ("cpu", "gpu:0"):
+            for cls, clip in ((HandMomentum, nn.ClipGradByGlobalNorm(0.7)), (optimizer.Momentum, ByMean()),
+                              (optimizer.Momentum, nn.ClipGradByAdaptiveNorm(0.1))):
+                params, opt = built(cls, clip, 0.2)
+                nn.ParameterList(params).to(place)
+                for k in range(3):
+                    for p in params:
+                        g = np.random.default_rng(k).normal(size=p.shape)
+                        (p * gpuflow.to_tensor(g, dtype="float32", place=p.place)).sum().backward()
+                    opt.step()
+                    opt.clear_grad()
+                results.append(values(params))
+    half = len(results) // 2
+    for here, there in zip(results[:half], results[half:]):
+        for a, b in zip(here, there):
+            np.testing.assert_allclose(a, b, rtol=2e-6, atol=5e-7)   # norms add up in another order

@@ -387,6 +387,13 @@ class Optimizer(PaddleWay):
             if self._arena is not None:
                 self._rebuild()
 
+    def _whole_gradients(self) -> tuple[list, list]:
+        """(the arena's gradient buffers in which each parameter has its gradient, the parameters of the others)."""
+        flats = [flat for flat in getattr(self._arena, "flats", ())
+                 if all(h.param._grad.__class__ is Tensor and h.param._grad._array is h.slot for h in flat.homes)]
+        inside = {id(home.param) for flat in flats for home in flat.homes}
+        return [flat.grad for flat in flats], [p for p in self._groups.params if id(p) not in inside]
+
     def _under_scale(self, factor: float | None, found, go):
         """(a Later or None: was the step left out?, what go() returns), where go takes a step of this optimizer whose
         gradients are multiplied by `factor` and that is left out where one is inf or NaN, or where `found` is true (a

@@ -228,6 +228,25 @@ def test_unscale_then_clip_by_hand_then_step(place):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=2e-6)   # clip_grad_norm_ adds 1e-6 to the norm
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_unscale_reaches_every_gradient_once(dtype, monkeypatch):
+    """In the arena by pieces, before there is one and beside a parameter without gradient one by one."""
+    monkeypatch.setitem(paddle.amp.GradScaler.step.__globals__, "CPU_PIECE", 5)
+    params = [gpuflow.create_parameter([n], dtype) for n in (7, 3, 64, 65)]
+    optimizer, scaler = optim.SGD(0.0, parameters=params), paddle.amp.GradScaler(init_loss_scaling=4.0)
+    for k, used in enumerate((params, params, params[1:], params)):
+        for p in used:
+            (p.astype("float32").sum() * 8.0).backward()
+        if k == 3:
+            params[3].grad._array[64] = np.inf
+        scaler.unscale_(optimizer)
+        for p in used:
+            assert (p.grad.astype("float32").numpy()[:64] == 2.0).all()
+        assert bool(scaler.step(optimizer)) == (k < 3)
+        scaler.update()
+        optimizer.clear_grad()
+
+
 def test_an_overflow_that_the_clip_hides_is_still_skipped():
     """A clip by value makes inf finite: the flag of unscale_ counts, on the device."""
     model, x, y = model_and_data()

@@ -1,0 +1,67 @@
+"""Trains a small network with every optimizer: python resume_run.py FOLDER first|rest|whole. See test_resume.py.
+
+"first" takes the first half and saves, "rest" loads and takes the second, "whole" takes both; the last two write the
+weights and averages they end with.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import gpuflow as paddle
+from gpuflow import nn, optimizer
+
+EVERY = ("ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Momentum", "NAdam", "RAdam",
+         "RMSProp", "Rprop", "SGD")
+HALF = 4
+
+
+def build(name):
+    paddle.seed(3)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+    schedule = 0.01 if name == "Rprop" else optimizer.lr.CosineAnnealingDecay(0.02, 8)
+    opt = getattr(optimizer, name)(schedule, parameters=model.parameters(), grad_clip=nn.ClipGradByGlobalNorm(0.5))
+    average = optimizer.ExponentialMovingAverage(0.8, parameters=model)
+    scaler = paddle.amp.GradScaler(init_loss_scaling=256.0, incr_every_n_steps=3)
+    return model, opt, schedule, average, scaler
+
+
+def train(model, opt, schedule, average, scaler, steps):
+    for k in steps:
+        x = paddle.to_tensor(np.random.default_rng(k).normal(size=(8, 4)), dtype="float32")
+        scaler.scale((model(x) - 1.0).square().mean()).backward()
+        if k == 1:                       # an overflow: this step is left out and halves the scale
+            bias = model.parameters()[-1]
+            bias.grad = np.full(bias.shape, np.inf, np.float32)
+        stepped = scaler.step(opt)
+        scaler.update()
+        opt.clear_grad()
+        if stepped:
+            average.update()
+            if schedule != 0.01:
+                schedule.step()
+
+
+def files(folder, name):
+    return [folder / f"{name}.{part}" for part in ("pdparams", "pdopt", "average.pdopt", "scaler.pdopt")]
+
+
+def main(folder, part):
+    for name in EVERY:
+        kit = model, opt, _, average, scaler = build(name)
+        things = (model, opt, average, scaler)
+        if part == "rest":
+            for thing, path in zip(things, files(folder, name)):
+                state = paddle.load(str(path))
+                getattr(thing, "set_state_dict", getattr(thing, "load_state_dict", None))(state)
+        train(*kit, range(0 if part != "rest" else HALF, 2 * HALF if part != "first" else HALF))
+        if part == "first":
+            for thing, path in zip(things, files(folder, name)):
+                paddle.save(thing.state_dict(), str(path))
+        else:
+            np.savez(folder / f"{name}.{part}.npz", *[p.numpy() for p in model.parameters()],
+                     *average.averages(), scale=scaler.state_dict()["scale"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -11,7 +11,7 @@
 VENV ?= .venv
 LINKS := out/path
 # what bench-peers compares with, in an environment of its own; never a dependency
-PEERS ?= torch==2.13.*
+PEERS ?= torch==2.13.* jax optax
 ifneq ($(origin CUDA),command line)
 CUDA :=   # a CUDA in the environment is often the toolkit's folder
 endif
@@ -53,11 +53,11 @@ bench-peers: $(VENV)/peers/.ready ## every bench/peers_*.py beside other framewo
 	    name=$${file#bench/}; echo "== $$name"; $(VENV)/peers/bin/python -m bench.$${name%.py}; \
 	done
 
-gpu-check: $(test_ready) ## what needs a GPU: tests marked gpu, then the benchmarks, table last; under 8 minutes
+gpu-check: $(test_ready) ## what needs a GPU: tests marked gpu, then the kernels' benchmark, table last; under 8 minutes
 	@$(run) -c 'import cupy; assert cupy.cuda.is_available()' \
 	    || { echo "make gpu-check: CuPy sees no GPU from $(or $(PYTHON),$(VENV)/bin/python)" >&2; exit 1; }
 	timeout 300 $(run) -m pytest -q -m gpu --durations=10
-	@timeout 170 $(MAKE) --no-print-directory bench
+	timeout 170 $(run) -m bench.bench_kernels --device gpu
 
 clean: ## remove what was built here, .venv included
 	rm -rf $(VENV) out build dist gpuflow.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

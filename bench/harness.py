@@ -1,7 +1,11 @@
 """What every benchmark shares: timing in alternation, the table, and a line of JSON in bench/results/.
 
-Machines are noisy, so nothing is timed alone: candidates take turns, and what is reported is each one's median and its
-ratio to the first. A result says the machine, the versions and the commit it was taken on.
+Machines are noisy, so nothing is timed alone: candidates take turns, and what is reported is each one's median and
+smallest time, and their ratios to the first's. On a shared machine the smallest says more, since a neighbour's work
+only ever adds. A result says the machine, the load, the versions and the commit it was taken on.
+
+A candidate whose package cannot be imported beside the others is a `Peer`: a function like the rest that has a process
+of its own, with an interpreter of its own, do the work.
 """
 import importlib.metadata
 import json
@@ -9,16 +13,23 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def alternate(candidates: dict, rounds: int = 30, warm_up: int = 3, synchronize=None) -> dict:
+def alternate(candidates: dict, rounds: int = 30, warm_up: int = 3, synchronize=None, *, calls: int = 1,
+              rest: float = 0.0) -> dict:
     """Seconds per call: {name: {"median", "best"}} of functions without arguments that take turns for `rounds` rounds.
 
+    A function that returns a float has timed itself, and that float is taken for its seconds: work in another process,
+    on a GPU.
     synchronize: called before a clock is read, e.g. to wait for a GPU.
+    calls: how many times a function is called, and timed, in each of its turns.
+    rest: seconds of sleep before each turn. OpenMP threads go on spinning after their work, up to 0.2 s with Intel's
+    library, on cores that the next candidate needs.
     """
     wait = synchronize or (lambda: None)
     for function in candidates.values():
@@ -27,35 +38,90 @@ def alternate(candidates: dict, rounds: int = 30, warm_up: int = 3, synchronize=
     taken: dict = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, function in candidates.items():
-            wait()
-            start = time.perf_counter()
-            function()
-            wait()
-            taken[name].append(time.perf_counter() - start)
+            time.sleep(rest)
+            for _ in range(calls):
+                wait()
+                start = time.perf_counter()
+                seconds = function()
+                wait()
+                taken[name].append(seconds if isinstance(seconds, float) else time.perf_counter() - start)
     return {name: {"median": statistics.median(t), "best": min(t)} for name, t in taken.items()}
 
 
 def table(title: str, times: dict) -> str:
-    """The times as text, each with its ratio to the first; in us, ms or s as the first one asks."""
-    first = next(iter(times.values()))["median"]
-    unit, factor = ("us", 1e6) if first < 1e-3 else ("ms", 1e3) if first < 1 else ("s", 1)
+    """The times as text, each with its ratios to the first's; in us, ms or s as the first one asks."""
+    first = next(iter(times.values()))
+    unit, factor = ("us", 1e6) if first["median"] < 1e-3 else ("ms", 1e3) if first["median"] < 1 else ("s", 1)
     width = max(len(name) for name in times)
-    lines = [title, f"  {'':{width}}  {'median':>10}  {'best':>10}  ratio to {next(iter(times))}"]
+    lines = [title, f"  {'':{width}}  {'median':>10}  {'best':>10}  ratios to {next(iter(times))}"]
     lines += [f"  {name:{width}}  {t['median'] * factor:>7.2f} {unit:2}  {t['best'] * factor:>7.2f} {unit:2}"
-              f"  {t['median'] / first:.2f}" for name, t in times.items()]
+              f"  {t['median'] / first['median']:.2f}  {t['best'] / first['best']:.2f}" for name, t in times.items()]
     return "\n".join(lines)
 
 
+class Peer:
+    """Candidates that live in a process of their own, which a `serve` loop answers for: `peer.candidate(name, ...)`.
+
+    python: the interpreter. module: what it runs, as `python -m module --serve`.
+    """
+
+    def __init__(self, python: str, module: str):
+        self.command = [python, "-m", module, "--serve"]
+        self.process = subprocess.Popen(self.command, cwd=RESULTS.parent.parent, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+
+    def candidate(self, *words: str):
+        """A function without arguments that has the process call what it makes of these words, and returns the seconds
+        by that process's clock."""
+        return lambda: float(self.ask(*words))
+
+    def ask(self, *words: str):
+        """What the process answers; raises RuntimeError where it failed. Its complaint is on stderr."""
+        try:
+            self.process.stdin.write(json.dumps(words) + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise RuntimeError(f"{' '.join(self.command)} ended while asked for {' '.join(words)}")
+        return json.loads(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def serve(make) -> None:
+    """The other end of a Peer: calls make(*words) once for a run of the same words, and what it returns once per
+    question. "version" and a package's name: that package's version."""
+    answers, sys.stdout = sys.stdout, sys.stderr   # what a framework prints is no answer
+    current, function = None, None
+    for line in sys.stdin:
+        words = json.loads(line)
+        if words[0] == "version":
+            found = importlib.metadata.version(words[1])
+        else:
+            if words != current:
+                function = None   # frees the last one's memory first
+                current, function = words, make(*words)
+            start = time.perf_counter()
+            function()
+            found = time.perf_counter() - start
+        print(json.dumps(found), file=answers, flush=True)
+
+
 def machine() -> dict:
-    """What a reader needs to place a number: processor, cores, GPU, versions, commit."""
+    """What a reader needs to place a number: processor, cores, load, GPU, versions, commit."""
     versions = {}
     for name in ("numpy", "numba", "cupy-cuda13x", "cupy-cuda12x", "torch", "paddlepaddle", "jax", "optax"):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {"processor": _processor(), "cores": os.cpu_count(), "gpu": _gpu(), "python": platform.python_version(),
-            **versions, "commit": _commit()}
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    return {"processor": _processor(), "cores": os.cpu_count(), "load": load, "gpu": _gpu(),
+            "python": platform.python_version(), **versions, "commit": _commit()}
 
 
 def _processor() -> str:
@@ -82,9 +148,10 @@ def _commit() -> str | None:
     return git("rev-parse", "--short", "HEAD") + changed or None
 
 
-def record(name: str, results: dict) -> None:
-    """Appends {date, machine, results} as one line to bench/results/<name>.jsonl."""
+def record(name: str, results: dict, versions: dict | None = None) -> None:
+    """Appends {date, machine, results} as one line to bench/results/<name>.jsonl. versions: those of peers that this
+    interpreter does not see."""
     RESULTS.mkdir(exist_ok=True)
-    line = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "results": results}
+    line = {"date": time.strftime("%Y-%m-%d"), "machine": machine() | (versions or {}), "results": results}
     with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuflow_kernels.norm.global_norm import global_norm, reference
-from gpuflow_kernels.update.cases import Problem, every_strategy, numpy_dtype
+from gpuflow_kernels.update.cases import Problem, every_strategy, flat_step, numpy_dtype
 from gpuflow_kernels.update.layout import CHUNK, CLIP_GROUP, DTYPES, Variant, arrays
 from gpuflow_kernels.update.rules import RULES
 
@@ -20,7 +20,7 @@ class Kernel:
     name        as benchmarks print it.
     cases       check(engine=...) functions by name; each raises AssertionError where the result leaves the reference.
     bytes_per_element   what one call has to move at least, per float32 element.
-    prepare     prepare(sizes) -> a call without arguments, on the CPU, for benchmarks.
+    prepare     prepare(sizes, xp) -> a call without arguments over NumPy or CuPy buffers, for benchmarks.
     """
 
     name: str
@@ -57,18 +57,18 @@ def _update_cases(rule) -> dict[str, Callable]:
 
 
 def _prepare_update(rule):
-    def prepare(sizes):
-        problem = Problem(rule, sizes, columns={"clip": CLIP_GROUP, "hi": 1.0, "decay": 0.01})
+    def prepare(sizes, xp=np):
+        step = flat_step(rule, sizes, xp, clip=CLIP_GROUP, hi=1.0, decay=0.01)
         numbers = rule.at(1)
-        return lambda: problem.step.run(1e-3, numbers)
+        return lambda: step.run(1e-3, numbers)
 
     return prepare
 
 
-def _prepare_norm(sizes):
-    problem = Problem(RULES["sgd"], sizes, columns={"clip": CLIP_GROUP, "hi": 1.0})
-    problem.step.refresh(0.0)
-    return lambda: problem.step.take_norms()
+def _prepare_norm(sizes, xp=np):
+    step = flat_step(RULES["sgd"], sizes, xp, clip=CLIP_GROUP, hi=1.0)
+    step.refresh(0.0)
+    return step.take_norms
 
 
 KERNELS = [Kernel("global_norm", {dtype: _norm_case(dtype) for dtype in DTYPES}, 4, _prepare_norm)]

@@ -44,17 +44,19 @@ def every_strategy(rows: int, seed: int = 0) -> dict:
     """Columns in which every kind of strategy occurs and meets its neighbours: for tests of mixtures."""
     rng = np.random.default_rng(seed)
     clip = np.array([CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GROUP])[(np.arange(rows) + seed) % 4]
-    return {
-        "lr_scale": rng.choice([0.0, 0.5, 1.0, 3.0], rows),
-        "l1": rng.choice([0.0, 0.01], rows),
-        "l2": rng.choice([0.0, 0.1], rows),
-        "decay": rng.choice([0.0, 0.05], rows),
-        "clip": clip,
-        "lo": np.full(rows, -0.5),
-        "hi": np.where(clip == CLIP_VALUE, 0.4, rng.choice([0.5, 3.0, 1e6], rows)),
-        "group": rng.integers(0, 2, rows),
-        "set": rng.integers(0, 2, rows),
-    }
+    return {"lr_scale": rng.choice([0.0, 0.5, 1.0, 3.0], rows), "l1": rng.choice([0.0, 0.01], rows),
+            "l2": rng.choice([0.0, 0.1], rows), "decay": rng.choice([0.0, 0.05], rows), "clip": clip,
+            "lo": np.full(rows, -0.5), "hi": np.where(clip == CLIP_VALUE, 0.4, rng.choice([0.5, 3.0, 1e6], rows)),
+            "group": rng.integers(0, 2, rows), "set": rng.integers(0, 2, rows)}
+
+
+def flat_step(rule, sizes, xp=np, value: float = 1e-3, **columns) -> FusedStep:
+    """A step over float32 buffers full of one value, on NumPy or CuPy, for benchmarks."""
+    begin, end, total = layout_of(sizes)
+    p, g, *states = (xp.full(total, value, np.float32) for _ in range(2 + len(rule.state)))
+    step = FusedStep(rule, [Bucket(p, g, dict(zip(rule.state, states)), begin, end)])
+    step.set_columns(**columns)
+    return step
 
 
 @dataclass
@@ -94,15 +96,8 @@ class Problem:
         if {"s", "a"} <= set(state):
             state["a"] *= 0.1  # a centered rule has s >= a * a
             state["s"] += self.xp.asarray(inside.astype(self.real))
-        self.bucket = Bucket(
-            param,
-            values(self.grad_dtype or self.dtype),
-            state,
-            begin,
-            end,
-            master,
-            values(self.real) if self.ema else None,
-        )
+        self.bucket = Bucket(param, values(self.grad_dtype or self.dtype), state, begin, end, master,
+                             values(self.real) if self.ema else None)
         self.rng = rng
         self.step = FusedStep(
             self.rule, [self.bucket], sets=2, groups=2, on_nonfinite=self.on_nonfinite, engine=self.engine

@@ -199,17 +199,30 @@ def update(chunks, want, {tables}, {", ".join(arrays)}):
 
 def sumsq_text(grad: str) -> str:
     """The text of a module whose function `sumsq(chunks, want, tags, grad_, partials)` writes to partials[c] the sum of
-    squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want."""
+    squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want.
+
+    A chunk is read as four streams side by side, with a sum each: one alone leaves the memory a third idle.
+    """
+    square = f"np.float64({widen('NAME[i]', grad)})"
+    streams = [square.replace("NAME", f"part{k}") for k in range(4)]
     return f"""{head("float64" if grad == "float64" else "float32", grad)}
 
 @njit(parallel=True, **flags)
 def sumsq(chunks, want, tags, grad_, partials):
     for c in prange(chunks.shape[0]):
-        total = 0.0
+        s0 = s1 = s2 = s3 = 0.0
         if tags[chunks[c, 2], {TAGS.index("active")}] == want:
             part = grad_[chunks[c, 3]:chunks[c, 3] + chunks[c, 1] - chunks[c, 0]]
-            for i in range(part.size):
-                x = np.float64({widen("part[i]", grad)})
-                total += x * x
-        partials[c] = total
+            n = part.size // 4
+            part0, part1, part2, part3 = part[:n], part[n:2 * n], part[2 * n:3 * n], part[3 * n:4 * n]
+            for i in range(n):
+                x0, x1, x2, x3 = {", ".join(streams)}
+                s0 += x0 * x0
+                s1 += x1 * x1
+                s2 += x2 * x2
+                s3 += x3 * x3
+            for i in range(4 * n, part.size):
+                x = {square.replace("NAME", "part")}
+                s0 += x * x
+        partials[c] = (s0 + s1) + (s2 + s3)
 """

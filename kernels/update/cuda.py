@@ -14,9 +14,7 @@ import numpy as np
 from gpuflow_kernels.update import cuda_text
 from gpuflow_kernels.update.tables import Tables
 
-RING = (
-    16  # staging slots: a copy reads its slot after the host has gone on, so the slot must not be written again before
-)
+RING = 16  # staging slots: a copy reads its slot after the host has gone on, so it must not be written again before
 OPTIONS = ("--std=c++17",)
 
 
@@ -26,7 +24,7 @@ class CudaEngine:
 
     def __init__(self):
         self._staging = self._arrived = None
-        self._structs = {}
+        self._structs, self._kernels = {}, {}
 
     # -- what a step asks for ----------------------------------------------------------------------------------------
 
@@ -44,63 +42,28 @@ class CudaEngine:
         return _struct([self.address(a) for a in arrays])
 
     def sumsq(self, dtype, chunks, want, tables, packed, partials):
-        kernel = self.function(cuda_text.sumsq_text(dtype), "sumsq")
-        kernel(
-            (len(chunks),),
-            (cuda_text.THREADS,),
-            (
-                _pointer(packed),
-                self._pointer_to(chunks),
-                np.int32(len(chunks)),
-                np.int32(want),
-                self._pointer_to(tables["tags"]),
-                self._pointer_to(partials),
-            ),
-        )
+        self._launch(cuda_text.sumsq_text(dtype), "sumsq", len(chunks),
+                     _pointer(packed), self._pointer_to(chunks), np.int32(len(chunks)), np.int32(want),
+                     self._pointer_to(tables["tags"]), self._pointer_to(partials))
 
     def update(self, rule, variant, chunks, want, tables, sums, packed):
-        kernel = self.function(cuda_text.update_text(rule, variant), "update")
         offset = sums.first_chunk * sums.layer_partials.shape[1] * 8
-        kernel(
-            (len(chunks),),
-            (cuda_text.THREADS,),
-            (
-                packed,
-                self._tables_struct(tables, sums),
-                self._pointer_to(chunks),
-                np.int32(len(chunks)),
-                np.int32(want),
-                np.int32(len(sums.group) - 1),
-                np.uint64(self.address(sums.layer_partials) + offset),
-            ),
-        )
+        self._launch(cuda_text.update_text(rule, variant), "update", len(chunks),
+                     packed, self._tables_struct(tables, sums), self._pointer_to(chunks), np.int32(len(chunks)),
+                     np.int32(want), np.int32(len(sums.group) - 1),
+                     np.uint64(self.address(sums.layer_partials) + offset))
 
     def fold(self, partials, folds, out, scale_by=None, extra=None, groups=None, group_out=None):
         """As CpuEngine.fold; `groups` is the tags' column, of which only the presence matters here."""
-        kernel = self.function(cuda_text.sumsq_text("float32"), "fold")
         if self._arrived is None:
             self._arrived = self.zeros(1, np.uint32)
-        rows = out.shape[0]
-        width = out.shape[1] if out.ndim == 2 else 1
-        nothing = np.uint64(0)
-        tags = nothing if groups is None else np.uint64(self.address(groups) - 4 * cuda_text.TAGS.index("group"))
-        kernel(
-            (max(rows, 1),),
-            (cuda_text.THREADS,),
-            (
-                self._pointer_to(partials),
-                self._pointer_to(folds.first),
-                np.int32(rows),
-                np.int32(width),
-                nothing if extra is None else self._pointer_to(extra),
-                nothing if scale_by is None else self._pointer_to(scale_by),
-                tags,
-                self._pointer_to(out),
-                np.int32(0 if group_out is None else len(group_out) - 1),
-                nothing if group_out is None else self._pointer_to(group_out),
-                self._pointer_to(self._arrived),
-            ),
-        )
+        rows, width = out.shape[0], out.shape[1] if out.ndim == 2 else 1
+        tags = np.uint64(0 if groups is None else self.address(groups) - 4 * cuda_text.TAGS.index("group"))
+        self._launch(cuda_text.sumsq_text("float32"), "fold", max(rows, 1),
+                     self._pointer_to(partials), self._pointer_to(folds.first), np.int32(rows), np.int32(width),
+                     self._pointer_to(extra), self._pointer_to(scale_by), tags, self._pointer_to(out),
+                     np.int32(0 if group_out is None else len(group_out) - 1), self._pointer_to(group_out),
+                     self._pointer_to(self._arrived))
 
     def add_rows(self, partials, row: int, extra):
         """extra[row] += sum of partials."""
@@ -145,8 +108,13 @@ class CudaEngine:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _launch(self, text, name, blocks, *arguments):
+        if (text, name) not in self._kernels:
+            self._kernels[text, name] = self.function(text, name)
+        self._kernels[text, name]((blocks,), (cuda_text.THREADS,), arguments)
+
     def _pointer_to(self, array):
-        return np.uint64(self.address(array))
+        return np.uint64(0 if array is None else self.address(array))
 
     def _tables_struct(self, tables, sums):
         key = id(tables)
@@ -174,9 +142,7 @@ class _Staging:
         k, self._next = self._next, (self._next + 1) % RING
         stream = cupy.cuda.get_current_stream()
         if not self._sent[k].done:
-            self._sent[
-                k
-            ].synchronize()  # the host is RING steps ahead: waiting for the oldest of them, not for the device
+            self._sent[k].synchronize()  # the host is RING steps ahead: waiting for the oldest of them, not the newest
         self._slots[k][:size] = source[:size]
         target.data.copy_from_host_async(self._memory[k].ptr, size, stream)
         self._sent[k].record(stream)

@@ -11,14 +11,14 @@ from gpuflow_kernels import build
 
 ADD = """\
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 flags = {}
 
 
-@njit(parallel=True, **flags)
+@njit(parallel=False, **flags)
 def add(x):
-    for i in prange(x.size):
+    for i in range(x.size):
         x[i] += 1
 """
 

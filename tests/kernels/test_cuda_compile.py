@@ -97,13 +97,8 @@ def _sass(cubin, folder) -> str:
     path = os.pathsep.join([*folders, os.environ["PATH"]])
     (folder / "kernel.cubin").write_bytes(cubin)
     try:
-        found = subprocess.run(
-            ["cuobjdump", "--dump-sass", "kernel.cubin"],
-            cwd=folder,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-        )
+        found = subprocess.run(["cuobjdump", "--dump-sass", "kernel.cubin"], cwd=folder,
+                               env={**os.environ, "PATH": path}, capture_output=True, text=True)
     except FileNotFoundError:
         pytest.skip("cuobjdump is missing: pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm")
     assert found.returncode == 0, found.stderr

@@ -17,7 +17,7 @@ TOLERANCE = 1e-6
 
 
 def test_every_rule_has_a_trajectory():
-    """Lion is the one rule that Paddle 3.3.1 does not have; test_rules.py holds it against its paper's lines."""
+    """Lion is the one rule that Paddle 3.3.1 does not have; its paper's algorithm stands in below."""
     assert set(RULES) - {name.removesuffix("_excluded").removesuffix("_always") for name in GOLDEN["rows"]} == {"lion"}
 
 
@@ -37,3 +37,17 @@ def test_reference_follows_paddle(name):
         if rule.name == "asgd":
             ring[(t - 1) % len(ring)] = state["y"]
         np.testing.assert_allclose(p, expected, rtol=0, atol=TOLERANCE, err_msg=f"{name}, step {t}")
+
+
+def test_lion_follows_its_paper():
+    """Algorithm 2 of Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", written out in float64."""
+    theta, m = np.array(GOLDEN["start"]), np.zeros(len(GOLDEN["start"]))
+    p, state = theta, {"m": m}
+    eta, lambda_ = GOLDEN["rate"], 0.1
+    for t, g in enumerate(np.array(GOLDEN["gradients"]), 1):
+        c = 0.8 * m + (1 - 0.8) * g
+        theta = theta - eta * (np.sign(c) + lambda_ * theta)
+        m = 0.95 * m + (1 - 0.95) * g
+        numbers = RULES["lion"].at(t, beta1=0.8, beta2=0.95)
+        p, state = reference.apply_rule(RULES["lion"], p, g, state, lr=eta, decay=lambda_, numbers=numbers)
+        np.testing.assert_allclose(p, theta, rtol=0, atol=1e-12, err_msg=f"step {t}")

@@ -53,10 +53,7 @@ def test_missing_barrier_is_caught():
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"EARLY": "if (lane == 3) return;"},
-        {"SHUFFLE(x, by)": "(lane < 16 ? __shfl_down_sync(0xffffffffu, x, by) : 0)"},
-    ],
+    [{"EARLY": "if (lane == 3) return;"}, {"SHUFFLE(x, by)": "(lane < 16 ? __shfl_down_sync(0xffffffffu, x, by) : 0)"}],
     ids=["early return", "divergent shuffle"],
 )
 @pytest.mark.parametrize("order", device.ORDERS)
@@ -164,15 +161,8 @@ def every_kernel_sanitized():
         for rule in RULES.values():
             Problem(rule, sizes, columns=every_strategy(6), engine=device.HostDevice(order, sanitize=True)).check_step()
         for dtype, master, ema in (("bfloat16", True, True), ("float16", False, False), ("float64", False, True)):
-            Problem(
-                rules.adamw,
-                sizes,
-                dtype=dtype,
-                master=master,
-                ema=ema,
-                columns=every_strategy(6),
-                engine=device.HostDevice(order, sanitize=True),
-            ).check_step(ema_decay=0.9)
+            Problem(rules.adamw, sizes, dtype=dtype, master=master, ema=ema, columns=every_strategy(6),
+                    engine=device.HostDevice(order, sanitize=True)).check_step(ema_decay=0.9)
         problem = Problem(
             rules.adam, (5, 600), columns=every_strategy(2), engine=device.HostDevice(order, sanitize=True)
         )

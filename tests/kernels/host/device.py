@@ -23,13 +23,8 @@ from gpuflow_kernels import build
 from gpuflow_kernels.update.cuda import CudaEngine
 
 HERE = Path(__file__).parent
-FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", f"-I{HERE}"]
-SANITIZE = [
-    "-g",
-    "-fsanitize=address,undefined,alignment",
-    "-fno-sanitize=float-divide-by-zero",
-    "-fno-sanitize-recover=all",
-]
+FLAGS = ["-std=c++17", "-O0", "-shared", "-fPIC", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", f"-I{HERE}"]
+SANITIZE = ["-fsanitize=address,undefined,alignment", "-fno-sanitize=float-divide-by-zero", "-fno-sanitize-recover=all"]
 ORDERS = (0, 1, 2)
 
 

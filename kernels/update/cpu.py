@@ -42,21 +42,8 @@ class CpuEngine:
 
     def update(self, rule, variant, chunks, want, tables, sums, packed):
         if len(chunks):
-            _call(
-                _update(rule, variant),
-                packed,
-                chunks,
-                want,
-                tables["tags"],
-                tables["columns"],
-                tables["numbers"],
-                tables["scalars"],
-                sums.row,
-                sums.group,
-                sums.layer,
-                sums.layer_partials_of(chunks),
-                *packed,
-            )
+            _call(_update(rule, variant), packed, chunks, want, tables["tags"], tables["columns"], tables["numbers"],
+                  tables["scalars"], sums.row, sums.group, sums.layer, sums.layer_partials_of(chunks), *packed)
 
     def sparse_chunks(self, ids, base: int, width: int, row: int) -> np.ndarray:
         """int64 [k, 4]: one chunk per embedding row."""

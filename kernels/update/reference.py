@@ -76,15 +76,8 @@ def step(rule, host, parameters, gradients, states):
                 g = g * (column["hi"] / norm)
         g = g + column["l2"] * p + column["l1"] * np.sign(p)
         lr, *numbers = host.numbers[tags["set"]]
-        p, state = apply_rule(
-            rule,
-            p,
-            g,
-            state,
-            lr=lr * column["lr_scale"],
-            decay=column["decay"],
-            numbers=dict(zip(rule.numbers, numbers)),
-        )
+        p, state = apply_rule(rule, p, g, state, lr=lr * column["lr_scale"], decay=column["decay"],
+                              numbers=dict(zip(rule.numbers, numbers)))
         new_parameters.append(p)
         new_states.append(state)
     return new_parameters, new_states

@@ -1,5 +1,4 @@
-"""Every update rule that gpuflow ships: its formula and, beside it, the numbers the host works out at step t = 1, 2,
-...
+"""Every update rule that gpuflow ships: its formula, and the numbers that the host works out at step t = 1, 2, ...
 
 Numbers follow Paddle 3.3.1 (tests/kernels/golden holds its trajectories). `at` returns float64 values; powers and
 differences from 1 are taken there, since float32 loses them.
@@ -214,13 +213,8 @@ adamw_amsgrad = _adam_rule("adamw_amsgrad", amsgrad=True, decoupled=True)
 
 
 def _adamax(t, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    return {
-        "beta1": beta1,
-        "one_minus_beta1": 1 - beta1,
-        "beta2": beta2,
-        "epsilon": epsilon,
-        "step_size": 1 / (1 - beta1**t),
-    }
+    return {"beta1": beta1, "one_minus_beta1": 1 - beta1, "beta2": beta2, "epsilon": epsilon,
+            "step_size": 1 / (1 - beta1**t)}
 
 
 adamax = UpdateRule(
@@ -245,13 +239,8 @@ def _nadam(t, beta1=0.9, beta2=0.999, epsilon=1e-8, momentum_decay=0.004):
     products = _products.setdefault((beta1, momentum_decay), [1.0])
     while len(products) <= t:
         products.append(products[-1] * mu(len(products)))
-    return {
-        **_moments(t, beta1, beta2),
-        "epsilon": epsilon,
-        "v_correction": 1 / (1 - beta2**t),
-        "m_share": mu(t + 1) / (1 - products[t] * mu(t + 1)),
-        "g_share": (1 - mu(t)) / (1 - products[t]),
-    }
+    return {**_moments(t, beta1, beta2), "epsilon": epsilon, "v_correction": 1 / (1 - beta2**t),
+            "m_share": mu(t + 1) / (1 - products[t] * mu(t + 1)), "g_share": (1 - mu(t)) / (1 - products[t])}
 
 
 nadam = UpdateRule(
@@ -274,13 +263,8 @@ def _radam(t, beta1=0.9, beta2=0.999, epsilon=1e-8):
     factor = (
         math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) if rectify else 0.0
     )
-    return {
-        **_moments(t, beta1, beta2),
-        "epsilon": epsilon,
-        "rectify": float(rectify),
-        "plain_size": 1 / (1 - beta1**t),
-        "rectified_size": factor * math.sqrt(1 - beta2**t) / (1 - beta1**t),
-    }
+    return {**_moments(t, beta1, beta2), "epsilon": epsilon, "rectify": float(rectify),
+            "plain_size": 1 / (1 - beta1**t), "rectified_size": factor * math.sqrt(1 - beta2**t) / (1 - beta1**t)}
 
 
 radam = UpdateRule(
@@ -297,13 +281,8 @@ radam = UpdateRule(
 
 
 def _lamb(t, beta1=0.9, beta2=0.999, epsilon=1e-6, always_adapt=False):
-    return {
-        **_moments(t, beta1, beta2),
-        "epsilon": epsilon,
-        "m_correction": 1 / (1 - beta1**t),
-        "v_correction": 1 / (1 - beta2**t),
-        "always_adapt": float(always_adapt),
-    }
+    return {**_moments(t, beta1, beta2), "epsilon": epsilon, "m_correction": 1 / (1 - beta1**t),
+            "v_correction": 1 / (1 - beta2**t), "always_adapt": float(always_adapt)}
 
 
 # Parameters without decay move by the plain rate unless always_adapt, as in Paddle.
@@ -345,26 +324,7 @@ lion = UpdateRule(
 
 RULES = {
     rule.name: rule
-    for rule in (
-        sgd,
-        momentum,
-        nesterov,
-        adagrad,
-        adadelta,
-        rmsprop,
-        rmsprop_centered,
-        rmsprop_momentum,
-        rmsprop_centered_momentum,
-        rprop,
-        asgd,
-        adam,
-        adam_amsgrad,
-        adamw,
-        adamw_amsgrad,
-        adamax,
-        nadam,
-        radam,
-        lamb,
-        lion,
-    )
+    for rule in (sgd, momentum, nesterov, adagrad, adadelta, rmsprop, rmsprop_centered, rmsprop_momentum,
+                 rmsprop_centered_momentum, rprop, asgd, adam, adam_amsgrad, adamw, adamw_amsgrad, adamax, nadam, radam,
+                 lamb, lion)
 }

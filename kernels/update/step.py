@@ -135,12 +135,9 @@ class FusedStep:
         chunks = sum(len(p.chunks) for p in self.plans)
         zeros = self.engine.zeros
         self.partials = zeros(chunks, np.float64)
-        self.sums = _Sums(
-            zeros(self.rows, np.float64),
-            zeros(groups + 1, np.float64),
-            zeros((self.rows, len(rule.norms)), np.float64),
-            zeros((chunks if rule.layered else 0, len(rule.norms)), np.float64),
-        )
+        self.sums = _Sums(zeros(self.rows, np.float64), zeros(groups + 1, np.float64),
+                          zeros((self.rows, len(rule.norms)), np.float64),
+                          zeros((chunks if rule.layered else 0, len(rule.norms)), np.float64))
         self.extra_sumsq = zeros(self.rows, np.float64)
         self._unscaled = False
         self._everything = True
@@ -304,15 +301,9 @@ class FusedStep:
             self.extra_sumsq[...] = 0
             for _, row, chunks, values in sparse:
                 self._sparse_norm(row, chunks, values)
-        self.engine.fold(
-            self.partials,
-            self.folds,
-            self.sums.row,
-            self.tables["scalars"],
-            self.extra_sumsq if sparse else None,
-            self.tables["tags"][:, TAGS.index("group")],
-            self.sums.group,
-        )
+        self.engine.fold(self.partials, self.folds, self.sums.row, self.tables["scalars"],
+                         self.extra_sumsq if sparse else None, self.tables["tags"][:, TAGS.index("group")],
+                         self.sums.group)
 
     def _update_in_two_passes(self):
         for plan in self.plans:
@@ -334,14 +325,8 @@ class FusedStep:
     def _variant_and_arrays(self, plan, phase, grad):
         """The kernel variant that a bucket needs in a phase, and the arrays to hand it."""
         bucket = plan.bucket
-        variant = Variant(
-            str(bucket.param.dtype),
-            str(grad.dtype),
-            bucket.master is not None,
-            bucket.ema is not None,
-            plan.stages if phase != "apply" else (),
-            phase,
-        )
+        variant = Variant(str(bucket.param.dtype), str(grad.dtype), bucket.master is not None, bucket.ema is not None,
+                          plan.stages if phase != "apply" else (), phase)
         buffers = {"param_": bucket.param, "grad_": grad, "master_": bucket.master, "ema_": bucket.ema}
         buffers |= {f"{name}_": array for name, array in bucket.state.items()}
         return variant, self.engine.pack([buffers[n] for n in layout.arrays(self.rule, variant)])

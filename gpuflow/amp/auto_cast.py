@@ -22,7 +22,7 @@ _CASTABLE = (dtypes.float16, dtypes.bfloat16, dtypes.float32)
 class Policy:
     """The rule of one auto_cast block: called by dispatch with an op, its inputs and attributes, gives the inputs.
 
-    level, dtype: as asked for. white, black: the names of lists.py after a user's own lists, which come beside them.
+    level, dtype: as asked for. white, black: the names of lists.py. A user's own lists are asked before them.
     """
 
     def __init__(self, level: str, dtype: dtypes.DType, white, black, custom_white, custom_black, use_promote: bool):
@@ -111,8 +111,7 @@ def policy_for(where: str, enable, white, black, level, dtype, use_promote) -> P
         raise ValueError(explain(f"{where}(dtype=...)", "float16 or bfloat16", found.name))
     if level == "O0":
         return None
-    white = (lists.white_list()[found.name][level] | custom_white) - custom_black
-    black = (lists.black_list()[found.name][level] | custom_black) - custom_white
+    white, black = lists.white_list()[found.name][level], lists.black_list()[found.name][level]
     return Policy(level, found, white, black, custom_white, custom_black, bool(use_promote))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuflow import device, dtypes
+from gpuflow.errors import explain
 from gpuflow.ops.registry import OPS
 from gpuflow.tensor import Tensor, as_operand
 
@@ -117,6 +118,9 @@ def promoted(op, inputs):
         for i in slots:
             inputs[i] = as_operand(inputs[i])
         tensors = [inputs[i] for i in slots]
+    for t in tensors:
+        if not isinstance(t, Tensor) and not hasattr(t, "stop_gradient"):
+            raise TypeError(explain(op.name, "tensors or numbers", type(t).__name__))
     kind = tensors[0].dtype
     for t in tensors[1:]:
         kind = dtypes.promote(kind, t.dtype, op.name)

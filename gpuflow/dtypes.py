@@ -163,7 +163,10 @@ class iinfo:
     """Limits of an integer type: `min`, `max`, `bits`, `dtype` (a name)."""
 
     def __init__(self, dtype):
-        info = np.iinfo(convert(dtype).dtype)
+        kind = convert(dtype).dtype
+        if kind.kind not in "iu":
+            raise ValueError(explain("iinfo", "an integer dtype", kind.name, "finfo" if kind.kind == "f" else None))
+        info = np.iinfo(kind)
         self.min, self.max, self.bits, self.dtype = int(info.min), int(info.max), info.bits, convert(dtype).name
 
     def __repr__(self):

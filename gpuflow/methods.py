@@ -275,7 +275,7 @@ def zero_(self):
 def fill_diagonal_(self, value, offset=0, wrap=False, name=None):
     """Writes a number on the diagonal of a matrix, `offset` places right of the main one."""
     if self.ndim != 2 or wrap:
-        raise ValueError(explain("fill_diagonal_", "a matrix and wrap=False", f"{self.shape}, wrap={wrap}"))
+        raise ValueError(explain("fill_diagonal_", "a matrix and wrap=False", f"{list(self.shape)}, wrap={wrap}"))
     rows, columns = self.shape
     start = np.arange(max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns)))
     self[start + max(0, -offset), start + max(0, offset)] = value

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from numbers import Real
+from operator import index
 
 import numpy as np
 
@@ -186,8 +187,12 @@ def _rebuild(array, trainable, name, state):
 
 
 def checked_shape(where, shape) -> tuple:
-    """A shape as a tuple of ints >= 0; ValueError otherwise."""
-    sizes = tuple(int(s) for s in (shape.tolist() if isinstance(shape, Tensor) else shape))
+    """A shape as a tuple of ints >= 0; ValueError for other sizes, TypeError for what is no integer."""
+    shape = shape.tolist() if isinstance(shape, Tensor) else list(shape)
+    try:
+        sizes = tuple(index(s) for s in shape)
+    except TypeError:
+        raise TypeError(explain(where, "sizes that are integers", str(shape))) from None
     if any(s < 0 for s in sizes):
         raise ValueError(explain(where, "sizes >= 0", str(list(sizes))))
     return sizes

@@ -152,7 +152,8 @@ class Tensor:
         if value is not None:
             value = value if isinstance(value, Tensor) else to_tensor(value, dtype=self.dtype, place=self.place)
             if tuple(value._array.shape) != tuple(self._array.shape):
-                raise ValueError(explain(f"{self.name}.grad", f"shape {list(self._array.shape)}", str(value.shape)))
+                raise ValueError(explain(f"{self.name}.grad", f"shape {list(self._array.shape)}",
+                                         str(list(value.shape))))
         self._grad = value
 
     def clear_gradient(self, set_to_zero: bool = True) -> None:
@@ -180,7 +181,7 @@ class Tensor:
     def item(self, *args):
         """One number as a Python scalar. args: a flat index or one index per axis when there are several elements."""
         if not args and self._array.size != 1:
-            raise ValueError(explain("Tensor.item", "a tensor with one element", f"shape {self.shape}",
+            raise ValueError(explain("Tensor.item", "a tensor with one element", f"shape {list(self.shape)}",
                                      "an index, e.g. x.item(0)"))
         return device.to_numpy(self._array).item(*args)
 
@@ -305,7 +306,7 @@ class Tensor:
 
     def __bool__(self):
         if self._array.size != 1:
-            raise ValueError(explain("bool(tensor)", "a tensor with one element", f"shape {self.shape}",
+            raise ValueError(explain("bool(tensor)", "a tensor with one element", f"shape {list(self.shape)}",
                                      "x.any() or x.all()"))
         return bool(self._array)
 
@@ -320,7 +321,8 @@ class Tensor:
 
     def __index__(self):
         if self.dtype.is_differentiable:
-            raise TypeError(explain("index", "an integer tensor with one element", f"{self.dtype.name} {self.shape}"))
+            raise TypeError(explain("index", "an integer tensor with one element",
+                                    f"{self.dtype.name} {list(self.shape)}"))
         return int(self.item())
 
     def __format__(self, spec):
@@ -351,8 +353,11 @@ class Tensor:
         return (_rebuild, (device.to_numpy(self._array), self.stop_gradient, self._name))
 
     def __repr__(self):
+        array = device.to_numpy(self._array)
+        if array.itemsize == 2 and self.dtype.is_floating:   # bfloat16 has no text of its own in NumPy
+            array = array.astype(np.float32)
         with np.printoptions(**_print_options):
-            numbers_text = np.array2string(device.to_numpy(self._array), separator=", ", prefix="       ")
+            numbers_text = np.array2string(array, separator=", ", prefix="       ")
         return (f"Tensor(shape={list(self._array.shape)}, dtype={self.dtype.name}, place={self.place!r}, "
                 f"stop_gradient={self.stop_gradient},\n       {numbers_text})")
 

@@ -57,7 +57,8 @@ class Walk:
         if target.edges is None:
             raise RuntimeError(explain(
                 f"backward through {target.op.name}", "a graph that is still there",
-                "one that an earlier backward has freed", "backward(retain_graph=True) the first time"))
+                "one that the backward of another result has freed", "backward(retain_graph=True) there, or one "
+                "backward of the sum of both"))
         before = self.waiting.get(target)
         if before is None:
             heapq.heappush(self.heap, (-target.id, target))
@@ -142,7 +143,7 @@ def _hooked(hook, g, create):
         raise TypeError(explain("gradient hook", "a Tensor or None", type(answer).__name__))
     if answer._array.shape != (g._array if create else g).shape:
         raise ValueError(explain("gradient hook", f"a gradient of shape {list((g._array if create else g).shape)}",
-                                 str(answer.shape)))
+                                 str(list(answer.shape))))
     return answer if create else answer._array
 
 
@@ -198,13 +199,18 @@ def _seed(output, grad, create_graph):
     elif not isinstance(grad, Tensor):
         raise TypeError(explain("backward", "a Tensor to start from", type(grad).__name__))
     elif grad._array.shape != output._array.shape:
-        raise ValueError(explain("backward", f"a gradient of the output's shape {output.shape}", str(grad.shape)))
+        raise ValueError(explain("backward", f"a gradient of the output's shape {list(output.shape)}",
+                                 str(list(grad.shape))))
     return grad if create_graph else grad._array.astype(output._array.dtype, copy=False)
 
 
 def start(walk, outputs, grads):
     for output, g in zip(outputs, grads, strict=True):
         target = output if output._node is None else output._node
+        if output._node is not None and target.edges is None:
+            raise RuntimeError(explain("backward", "a result whose graph is still there",
+                                       f"a second time through {target!r}, which the first freed",
+                                       "backward(retain_graph=True) the first time"))
         walk.send(target, output._index, _seed(output, g, walk.create_graph))
     walk.run()
 

@@ -130,14 +130,19 @@ def set_device(device) -> Place:
     global _current
     place = parse(device)
     if place.is_gpu_place():
-        count = device_count()
-        if place.gpu_device_id() >= count:
-            raise ValueError(explain(
-                "set_device", f"one of {['cpu', *(f'gpu:{i}' for i in range(count))]}", repr(str(place)),
-                "install CuPy for your CUDA ('gpuflow[cuda13x]') and check the driver" if count == 0 else None))
+        _check_there("set_device", place)
         cupy().cuda.Device(place.gpu_device_id()).use()
     _current = place
     return place
+
+
+def _check_there(where, place) -> None:
+    """ValueError for a GPU that does not exist here."""
+    count = device_count()
+    if place.gpu_device_id() >= count:
+        raise ValueError(explain(
+            where, f"one of {['cpu', *(f'gpu:{i}' for i in range(count))]}", repr(str(place)),
+            "install CuPy for your CUDA ('gpuflow[cuda13x]') and check the driver" if count == 0 else None))
 
 
 def current_place() -> Place:
@@ -178,7 +183,11 @@ def module_for(place: Place):
     if not place.is_gpu_place():
         return np
     module = cupy()
-    module.cuda.Device(place.gpu_device_id()).use()
+    try:
+        module.cuda.Device(place.gpu_device_id()).use()
+    except Exception:   # asked about afterwards: this is called for every random number
+        _check_there("device", place)
+        raise
     return module
 
 

@@ -126,7 +126,7 @@ def scale(x, scale=1.0, bias=0.0, bias_after_scale=True, act=None, name=None):
 def increment(x, value=1.0, name=None):
     """x + value written into x, which is returned. x: a tensor with one element."""
     if x.size != 1:
-        raise ValueError(explain("increment", "a tensor with one element", str(x.shape)))
+        raise ValueError(explain("increment", "a tensor with one element", str(list(x.shape))))
     return x.add_(value)
 
 

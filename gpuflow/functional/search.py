@@ -135,6 +135,8 @@ def where(condition, x=None, y=None, name=None) -> Any:
         return nonzero(condition, as_tuple=True)
     if x is None or y is None:
         raise ValueError(explain("where", "both x and y, or neither", "one of them"))
+    if condition.dtype is not dtypes.bool_:
+        raise TypeError(explain("where", "a condition of dtype bool", condition.dtype.name, "condition != 0"))
     return call(OPS["where"], (condition, x, y))
 
 
@@ -148,6 +150,8 @@ def _entries(where, x, index, axis):
         index = reshape(index, (-1,))
     if index.ndim > 1:
         raise ValueError(explain(where, "a vector of indices", str(list(index.shape))))
+    if index.dtype.is_differentiable:
+        raise TypeError(explain(where, "integer indices", index.dtype.name, "index.astype('int64')"))
     return index, {"index": (*[slice(None)] * axis, Slot(0))}
 
 

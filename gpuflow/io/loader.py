@@ -40,6 +40,9 @@ class DataLoader:
                  reader_buffer_size=2, prefetch_factor=2, use_shared_memory=True, timeout=0, worker_init_fn=None,
                  persistent_workers=False):
         iterable = isinstance(dataset, IterableDataset)
+        if not (iterable or hasattr(dataset, "__getitem__")):
+            raise TypeError(explain("DataLoader", "a dataset with __getitem__ and __len__, or an IterableDataset",
+                                    type(dataset).__name__))
         self.dataset, self.collate_fn, self.worker_init_fn = dataset, collate_fn, worker_init_fn
         self.num_workers = _at_least("num_workers", num_workers, 0)
         self.prefetch_factor = _at_least("prefetch_factor", prefetch_factor, 1)

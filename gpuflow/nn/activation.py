@@ -105,7 +105,7 @@ class Softmax2D(Layer):
 
     def forward(self, x):
         if len(x.shape) not in (3, 4):
-            raise ValueError(explain("Softmax2D", "[N, C, H, W] or [C, H, W]", str(x.shape)))
+            raise ValueError(explain("Softmax2D", "[N, C, H, W] or [C, H, W]", str(list(x.shape))))
         return F.softmax(x, axis=-3)
 
     def extra_repr(self):

@@ -3,12 +3,12 @@ from collections.abc import Callable
 
 from gpuflow import dtypes
 from gpuflow.autograd.modes import no_grad
-from gpuflow.dispatch import call
 from gpuflow.errors import explain
+from gpuflow.functional.manipulation import flatten, unflatten
 from gpuflow.nn import functional as F
+from gpuflow.nn.functional.common import check_mode, probability
 from gpuflow.nn.functional.input import normal_padding
 from gpuflow.nn.layer import Layer
-from gpuflow.ops.registry import OPS, normal_axis
 from gpuflow.param import Parameter
 from gpuflow.tensor import Tensor
 
@@ -125,6 +125,8 @@ class Dropout(Layer):
 
     def __init__(self, p=0.5, inplace=False, axis=None, mode="upscale_in_train", name=None):
         super().__init__()
+        probability("Dropout", p)
+        check_mode("Dropout", mode)
         self.p, self.inplace, self.axis, self.mode, self.name = p, inplace, axis, mode, name
 
     def forward(self, input):
@@ -197,12 +199,7 @@ class Flatten(Layer):
         self.start_axis, self.stop_axis = start_axis, stop_axis
 
     def forward(self, input):
-        rank = len(input.shape)
-        start, stop = (normal_axis("Flatten", axis, rank) for axis in (self.start_axis, self.stop_axis))
-        if start > stop:
-            raise ValueError(explain("Flatten", "start_axis <= stop_axis", f"{self.start_axis} and {self.stop_axis} "
-                                     f"for {rank} axes"))
-        return call(OPS["reshape"], (input,), {"shape": (*input.shape[:start], -1, *input.shape[stop + 1:])})
+        return flatten(input, self.start_axis, self.stop_axis)
 
 
 class Unflatten(Layer):
@@ -213,17 +210,10 @@ class Unflatten(Layer):
         self.axis, self.shape, self.name = axis, shape, name
 
     def forward(self, input):
-        axis = normal_axis("Unflatten", self.axis, len(input.shape))
-        sizes = [int(s) for s in (self.shape.tolist() if isinstance(self.shape, Tensor) else self.shape)]
-        if -1 in sizes:   # worked out on this axis alone: -1 in the whole shape could hide a mistake elsewhere
-            known = 1
-            for s in sizes:
-                known *= s if s != -1 else 1
-            sizes[sizes.index(-1)] = input.shape[axis] // max(known, 1)
-        return call(OPS["reshape"], (input,), {"shape": (*input.shape[:axis], *sizes, *input.shape[axis + 1:])})
+        return unflatten(input, self.axis, self.shape)
 
     def extra_repr(self):
-        return _named(f"axis={self.axis}, shape={self.shape}", self.name)
+        return _named(f"axis={self.axis}, shape={list(self.shape)}", self.name)
 
 
 class _Pad(Layer):

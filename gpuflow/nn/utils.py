@@ -114,7 +114,7 @@ def vector_to_parameters(vec, parameters, name=None):
     params = list(parameters)
     total = sum(p.size for p in params)
     if vec.ndim != 1 or vec.size != total:
-        raise ValueError(explain("vector_to_parameters", f"a vector of {total} numbers", f"shape {vec.shape}"))
+        raise ValueError(explain("vector_to_parameters", f"a vector of {total} numbers", f"shape {list(vec.shape)}"))
     begin = 0
     for p in params:
         p.set_value(vec._array[begin:begin + p.size].reshape(p._array.shape))

@@ -1,4 +1,6 @@
 """Ops that cut, repeat, shift and pad: split, unbind, tile, roll, tril, diag, pad ..."""
+import numpy as np
+
 from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, normal_axis, op
@@ -191,5 +193,11 @@ def pad_grad(xp, g, saved, *, pads, value=0.0):
 
 @op("one_hot", infer=lambda x, *, num_classes: Spec((*x.shape, num_classes), dtypes.float32))
 def one_hot(xp, x, *, num_classes):
-    """float32 [..., num_classes] with 1 at the place that each integer of x names, else 0."""
+    """float32 [..., num_classes] with 1 at the place that each integer of x names, else 0.
+
+    ValueError for one outside [0, num_classes), on the CPU; a GPU is not waited for, and gives zeros there.
+    """
+    if xp is np and x.size and not 0 <= x.min() <= x.max() < num_classes:
+        wrong = x[(x < 0) | (x >= num_classes)].flat[0]
+        raise ValueError(explain("one_hot", f"classes in [0, {num_classes})", str(wrong)))
     return (x[..., None] == xp.arange(num_classes, dtype=x.dtype)).astype(xp.float32)

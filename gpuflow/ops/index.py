@@ -1,7 +1,7 @@
 """Indexing as NumPy does it: x[index], and x with values put at an index.
 
-An index is a template whose tensors are taken out: ``x[ids, 2:]`` has the template ``(Slot(0), slice(2, None))`` and the
-array ids as a further input, so that a static Program can compute the ids.
+An index is a template whose tensors are taken out: ``x[ids, 2:]`` has the template ``(Slot(0), slice(2, None))`` and
+the array ids as a further input, so that a static Program can compute the ids.
 """
 from typing import NamedTuple
 

@@ -42,6 +42,8 @@ def sum_grad(xp, g, saved, *, axis=None, keepdim=False):
 def mean(xp, x, *, axis=None, keepdim=False):
     """The mean over `axis` (all by default), in x's dtype; float16 and bfloat16 are summed in float32."""
     wide = xp.float32 if x.dtype.itemsize == 2 else None
+    if not x.size:   # xp.mean gives a warning of its own for it
+        return xp.full(xp.sum(x, axis=_axis(axis), keepdims=keepdim).shape, xp.nan).astype(x.dtype)
     return xp.asarray(xp.mean(x, axis=_axis(axis), keepdims=keepdim, dtype=wide)).astype(x.dtype)
 
 

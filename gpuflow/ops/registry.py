@@ -97,14 +97,24 @@ class OpDef:
         return self.forward(xp, *arrays, **attrs) if trace is None else trace(self, arrays, attrs)
 
     def explain_failure(self, specs, attrs, error):
-        """The error to raise instead: the shape rule's own if it objects to the specs, else `error` with the op's
-        name."""
+        """The error to raise instead: one that names an input that is no tensor, the shape rule's own if it objects to
+        the specs, else `error` with the op's name."""
+        for i, s in enumerate(specs):
+            name = self.inputs[i] if i < len(self.inputs) else f"{self.variadic}[{i - len(self.inputs)}]"
+            number = isinstance(s, int | float | complex) and not isinstance(error, AttributeError)
+            if not (hasattr(s, "dtype") or number or (s is None and name in self.optional)):
+                return TypeError(explain(self.name, f"a tensor as {name}", "None" if s is None else type(s).__name__,
+                                         None if s is None else "gpuflow.to_tensor"))
         try:
             self.infer(*specs, **attrs)
-        except (TypeError, ValueError, IndexError) as better:
+        except (TypeError, ValueError) as better:
             return better
+        except IndexError as numpys:
+            error = numpys
         came = ", ".join("None" if s is None else str(s) for s in specs)
-        return type(error)(f"{self.name}({came}): {error}") if type(error) in (ValueError, TypeError) else error
+        if type(error) not in (ValueError, TypeError, IndexError) or str(error).startswith(f"{self.name}:"):
+            return error
+        return type(error)(f"{self.name}({came}): {error}")
 
     def __repr__(self):
         return f"<op {self.name}({', '.join(self.inputs or ('*' + self.variadic,))})>"

@@ -75,4 +75,4 @@ class SparseRows:
                           self.shape)
 
     def __repr__(self):
-        return f"SparseRows(shape={self.shape}, rows={len(self.rows)}, dtype={self.dtype.name})"
+        return f"SparseRows(shape={list(self.shape)}, rows={len(self.rows)}, dtype={self.dtype.name})"

@@ -9,15 +9,17 @@ from gpuflow.ops.registry import Spec, normal_axis, op, reduced
 
 def _argument(name):
     def infer(x, *, axis=None, keepdim=False):
+        out = reduced(name, dtypes.int64)(x, axis=axis, keepdim=keepdim)
         if any(s == 0 for s in (x.shape if axis is None else (x.shape[axis],))):
             raise ValueError(explain(name, "at least one element", str(list(x.shape))))
-        return reduced(name, dtypes.int64)(x, axis=axis, keepdim=keepdim)
+        return out
 
     def forward(xp, x, *, axis=None, keepdim=False):
         return getattr(xp, name)(x, axis=axis, keepdims=keepdim)
 
     word = "largest" if name == "argmax" else "smallest"
-    forward.__doc__ = f"int64: where the {word} element is along `axis`, or in the flattened x; the first of equal ones."
+    forward.__doc__ = (f"int64: where the {word} element is along `axis`, or in the flattened x; the first of equal "
+                       "ones.")
     op(name, infer=infer)(forward)
 
 

@@ -154,10 +154,12 @@ def concat_grad(xp, g, saved, *, axis=0):
 
 
 def _stack_spec(*xs, axis=0):
-    one = _concat_spec(*(Spec((1, *x.shape), x.dtype) for x in xs), axis=0)
-    shape = list(one.shape[1:])
+    if any(x.shape != xs[0].shape or x.dtype is not xs[0].dtype for x in xs):
+        raise ValueError(explain("stack", "tensors of one shape and dtype", ", ".join(
+            str(list(x.shape)) if x.dtype is xs[0].dtype else str(x) for x in xs)))
+    shape = list(xs[0].shape)
     shape.insert(normal_axis("stack", axis, len(shape) + 1), len(xs))
-    return Spec(tuple(shape), one.dtype)
+    return Spec(tuple(shape), xs[0].dtype)
 
 
 @op("stack", infer=_stack_spec)

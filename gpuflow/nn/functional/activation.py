@@ -65,7 +65,7 @@ def swiglu(x, y=None, name=None):
     if y is None:
         half = x.shape[-1] // 2
         if 2 * half != x.shape[-1]:
-            raise ValueError(explain("swiglu", "an even size along the last axis", str(x.shape)))
+            raise ValueError(explain("swiglu", "an even size along the last axis", str(list(x.shape))))
         x, y = x[..., :half], x[..., half:]
     return silu(x) * y
 

@@ -23,8 +23,8 @@ def bilinear(x1, x2, weight, bias=None, name=None):
     """x1 weight[o] x2 for each o. x1: [n, i]; x2: [n, j]; weight: [out, i, j]; bias: [1, out]; result [n, out]."""
     out, i, j = weight.shape
     if x1.shape[-1] != i or x2.shape[-1] != j:
-        raise ValueError(explain("bilinear", f"x1 [n, {i}] and x2 [n, {j}] for weight {weight.shape}",
-                                 f"{x1.shape} and {x2.shape}"))
+        raise ValueError(explain("bilinear", f"x1 [n, {i}] and x2 [n, {j}] for weight {list(weight.shape)}",
+                                 f"{list(x1.shape)} and {list(x2.shape)}"))
     table = call(OPS["reshape"], (call(OPS["transpose"], (weight,), {"perm": (1, 0, 2)}),), {"shape": (i, out * j)})
     left = call(OPS["reshape"], (call(OPS["matmul"], (x1, table)),), {"shape": (-1, out, j)})
     right = call(OPS["unsqueeze"], (x2,), {"axis": 1})
@@ -35,11 +35,24 @@ def bilinear(x1, x2, weight, bias=None, name=None):
 # ---- dropout -----------------------------------------------------------------------------------------------------
 
 
-def _probability(where, p):
-    p = float(p)
-    if not 0 <= p <= 1:
+_MODES = ("upscale_in_train", "downscale_in_infer")
+
+
+def probability(where, p) -> float:
+    """p as a float; TypeError for what is no number, ValueError outside [0, 1]."""
+    try:
+        number = float(p)
+    except (TypeError, ValueError):
+        raise TypeError(explain(where, "p as a number", repr(p))) from None
+    if not 0 <= number <= 1:
         raise ValueError(explain(where, "p in [0, 1]", repr(p)))
-    return p
+    return number
+
+
+def check_mode(where, mode) -> None:
+    """ValueError for a way of dropout that is not there."""
+    if mode not in _MODES:
+        raise ValueError(explain(where, f"mode among {list(_MODES)}", repr(mode)))
 
 
 def dropout(x, p=0.5, axis=None, training=True, inplace=False, mode="upscale_in_train", name=None):
@@ -49,9 +62,8 @@ def dropout(x, p=0.5, axis=None, training=True, inplace=False, mode="upscale_in_
     mode: "upscale_in_train" divides what is kept by 1 - p and leaves evaluation alone; "downscale_in_infer" multiplies
     by 1 - p in evaluation (training=False) instead. inplace: the result replaces the numbers of x.
     """
-    p = _probability("dropout", p)
-    if mode not in ("upscale_in_train", "downscale_in_infer"):
-        raise ValueError(explain("dropout", "mode 'upscale_in_train' or 'downscale_in_infer'", repr(mode)))
+    p = probability("dropout", p)
+    check_mode("dropout", mode)
     if axis is not None:
         axis = normal_axes("dropout", axis, len(x.shape))
     if p == 0:
@@ -65,7 +77,7 @@ def dropout(x, p=0.5, axis=None, training=True, inplace=False, mode="upscale_in_
 
 def _channel_dropout(where, x, p, training, data_format, formats):
     if len(x.shape) != len(formats[0]):
-        raise ValueError(explain(where, f"{len(formats[0])} axes", str(x.shape)))
+        raise ValueError(explain(where, f"{len(formats[0])} axes", str(list(x.shape))))
     if data_format not in formats:
         raise ValueError(explain(where, f"data_format {' or '.join(formats)}", repr(data_format)))
     return dropout(x, p, (0, data_format.index("C")), training)
@@ -74,7 +86,7 @@ def _channel_dropout(where, x, p, training, data_format, formats):
 def dropout1d(input, p=0.5, training=True, inplace=False):
     """Drops whole channels of [N, C, L] or [C, L]. inplace: the result replaces the numbers of input."""
     if len(input.shape) not in (2, 3):
-        raise ValueError(explain("dropout1d", "2 or 3 axes", str(input.shape)))
+        raise ValueError(explain("dropout1d", "2 or 3 axes", str(list(input.shape))))
     return dropout(input, p, tuple(range(len(input.shape) - 1)), training, inplace)
 
 
@@ -92,7 +104,7 @@ _SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772
 
 
 def _alpha_dropout(where, x, p, training, axes):
-    p = _probability(where, p)
+    p = probability(where, p)
     if not training or p == 0:
         return x
     if p == 1:
@@ -111,7 +123,7 @@ def alpha_dropout(x, p=0.5, training=True, name=None):
 def feature_alpha_dropout(x, p=0.5, training=True, name=None):
     """`alpha_dropout` of whole channels of [N, C, ...]."""
     if len(x.shape) < 2:
-        raise ValueError(explain("feature_alpha_dropout", "at least 2 axes", str(x.shape)))
+        raise ValueError(explain("feature_alpha_dropout", "at least 2 axes", str(list(x.shape))))
     return _alpha_dropout("feature_alpha_dropout", x, p, training, (0, 1))
 
 

@@ -60,8 +60,9 @@ def cross_entropy(input, label, weight=None, ignore_index=-100, reduction="mean"
     check_reduction("cross_entropy", reduction)
     rank, label_rank = len(input.shape), len(label.shape)
     if rank == 0 or label_rank not in (rank, rank - 1):
-        raise ValueError(explain("cross_entropy", f"labels with {rank - 1} or {rank} axes for input {input.shape}",
-                                 str(label.shape)))
+        raise ValueError(explain("cross_entropy",
+                                 f"labels with {rank - 1} or {rank} axes for input {list(input.shape)}",
+                                 str(list(label.shape))))
     if not 0 <= label_smoothing <= 1:
         raise ValueError(explain("cross_entropy", "label_smoothing in [0, 1]", repr(label_smoothing)))
     if soft_label or (label_smoothing > 0 and label.dtype.is_floating):
@@ -70,7 +71,7 @@ def cross_entropy(input, label, weight=None, ignore_index=-100, reduction="mean"
     if label_rank == rank:
         if label.shape[where] != 1:
             raise ValueError(explain("cross_entropy", f"one class number per row: size 1 on axis {where}",
-                                     str(label.shape), "soft_label=True for probabilities"))
+                                     str(list(label.shape)), "soft_label=True for probabilities"))
         label = _do("squeeze", label, axis=where)
     if not use_softmax:
         if label_smoothing > 0:
@@ -105,14 +106,14 @@ def _soft_cross_entropy(input, label, weight, ignore_index, reduction, axis, use
         label = _do("cast", label, dtype=input.dtype)
     logs = _do("log_softmax", input, axis=axis) if use_softmax else _do("log", input)
     if label.shape != logs.shape:
-        raise ValueError(explain("cross_entropy(soft_label=True)", f"labels of input's shape {input.shape}",
-                                 str(label.shape)))
+        raise ValueError(explain("cross_entropy(soft_label=True)", f"labels of input's shape {list(input.shape)}",
+                                 str(list(label.shape))))
     losses = -_do("sum", label * logs, axis=axis, keepdim=True)
     if weight is None:
         return _reduced("cross_entropy", losses, reduction)
     if tuple(weight.shape) != (input.shape[axis],):
         raise ValueError(explain("cross_entropy", f"weight [{input.shape[axis]}], one number per class",
-                                 str(weight.shape)))
+                                 str(list(weight.shape))))
     beside = [1] * len(input.shape)
     beside[axis] = -1
     factors = _do("sum", label * _do("reshape", weight, shape=tuple(beside)), axis=axis, keepdim=True)
@@ -139,7 +140,7 @@ def nll_loss(input, label, weight=None, ignore_index=-100, reduction="mean", nam
     """
     check_reduction("nll_loss", reduction)
     if len(input.shape) < 2:
-        raise ValueError(explain("nll_loss", "input [N, C, ...]", str(input.shape)))
+        raise ValueError(explain("nll_loss", "input [N, C, ...]", str(list(input.shape))))
     if len(label.shape) == len(input.shape) and label.shape[1] == 1:
         label = _do("squeeze", label, axis=1)
     return call(_NLL, (input, label, weight), {"ignore_index": ignore_index, "reduction": reduction})
@@ -159,20 +160,32 @@ def multi_margin_loss(input, label, p=1, margin=1.0, weight=None, reduction="mea
 # ---- numbers -----------------------------------------------------------------------------------------------------
 
 
+def _difference(where, input, label):
+    """input - label; what is wrong with the two is said in the name of `where`."""
+    try:
+        return _do("subtract", input, label)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}(input, label): {error}") from error
+
+
 def square_error_cost(input, label):
     """(input - label) ** 2, elementwise."""
-    d = input - label
+    return _squared("square_error_cost", input, label)
+
+
+def _squared(where, input, label):
+    d = _difference(where, input, label)
     return d * d
 
 
 def mse_loss(input, label, reduction="mean", name=None):
     """(input - label) ** 2."""
-    return _reduced("mse_loss", square_error_cost(input, label), reduction)
+    return _reduced("mse_loss", _squared("mse_loss", input, label), reduction)
 
 
 def l1_loss(input, label, reduction="mean", name=None):
     """|input - label|."""
-    return _reduced("l1_loss", _do("abs", input - label), reduction)
+    return _reduced("l1_loss", _do("abs", _difference("l1_loss", input, label)), reduction)
 
 
 def smooth_l1_loss(input, label, reduction="mean", delta=1.0, is_huber=True, name=None):
@@ -214,7 +227,8 @@ def gaussian_nll_loss(input, label, variance, full=False, epsilon=1e-6, reductio
     if tuple(variance.shape) == tuple(input.shape[:-1]) and len(input.shape) > 0:
         variance = _do("unsqueeze", variance, axis=-1)
     elif variance.shape != input.shape and list(variance.shape) != [*input.shape[:-1], 1]:
-        raise ValueError(explain("gaussian_nll_loss", f"variance for input {input.shape}", str(variance.shape)))
+        raise ValueError(explain("gaussian_nll_loss", f"variance for input {list(input.shape)}",
+                                 str(list(variance.shape))))
     # the floor moves the value, not the gradient
     variance = variance + (_above(variance.detach(), epsilon) - variance.detach())
     out = 0.5 * (_do("log", variance) + square_error_cost(input, label) / variance)
@@ -226,11 +240,13 @@ def gaussian_nll_loss(input, label, variance, full=False, epsilon=1e-6, reductio
 
 def binary_cross_entropy(input, label, weight=None, reduction="mean", name=None):
     """-(label log(input) + (1 - label) log(1 - input)) for probabilities; logarithms stop at -100."""
+    _same_shape("binary_cross_entropy", input, label)
     return _reduced("binary_cross_entropy", _weighted(_do("bce_loss", input, label), weight), reduction)
 
 
 def binary_cross_entropy_with_logits(logit, label, weight=None, reduction="mean", pos_weight=None, name=None):
     """`binary_cross_entropy` of sigmoid(logit), worked out without overflow. pos_weight: what positives count."""
+    _same_shape("binary_cross_entropy_with_logits", logit, label)
     out = _do("bce_with_logits", logit, label, pos_weight)
     return _reduced("binary_cross_entropy_with_logits", _weighted(out, weight), reduction)
 
@@ -241,7 +257,7 @@ def sigmoid_focal_loss(logit, label, normalizer=None, alpha=0.25, gamma=2.0, red
     normalizer: a tensor with one element that the loss is divided by.
     """
     if normalizer is not None and len(normalizer.shape) > 1:
-        raise ValueError(explain("sigmoid_focal_loss", "a normalizer with one element", str(normalizer.shape)))
+        raise ValueError(explain("sigmoid_focal_loss", "a normalizer with one element", str(list(normalizer.shape))))
     p = sigmoid(logit)
     p_t = p * label + (1 - p) * (1 - label)
     alpha_t = alpha * label + (1 - alpha) * (1 - label)
@@ -270,7 +286,7 @@ def dice_loss(input, label, epsilon=1e-5, name=None):
     """
     if len(input.shape) < 2 or list(label.shape) != [*input.shape[:-1], 1]:
         raise ValueError(explain("dice_loss", "input [N, ..., C] and label [N, ..., 1]",
-                                 f"{input.shape} and {label.shape}"))
+                                 f"{list(input.shape)} and {list(label.shape)}"))
     target = one_hot(_do("squeeze", label, axis=-1), input.shape[-1]).astype(input.dtype)
     axes = list(range(1, len(input.shape)))
     both = _do("sum", input * target, axis=axes, keepdim=False)
@@ -311,7 +327,7 @@ def cosine_embedding_loss(input1, input2, label, margin=0, reduction="mean", nam
     _same_shape("cosine_embedding_loss", input1, input2)
     if len(label.shape) != 1 or len(input1.shape) > 2:
         raise ValueError(explain("cosine_embedding_loss", "inputs [N, M] or [M] and label [N]",
-                                 f"{input1.shape} and {label.shape}"))
+                                 f"{list(input1.shape)} and {list(label.shape)}"))
 
     def total(x):
         return _do("sum", x, axis=-1, keepdim=False)
@@ -347,4 +363,4 @@ def triplet_margin_with_distance_loss(input, positive, negative, distance_functi
 
 def _same_shape(where, a, b) -> None:
     if a.shape != b.shape:
-        raise ValueError(explain(where, "tensors of one shape", f"{a.shape} and {b.shape}"))
+        raise ValueError(explain(where, "tensors of one shape", f"{list(a.shape)} and {list(b.shape)}"))

@@ -16,6 +16,12 @@ def _channels_last(where, data_format):
     return data_format[1] != "C"
 
 
+def _floats(where, x) -> None:
+    """TypeError for an x that cannot hold numbers between 0 and 1."""
+    if not x.dtype.is_floating:
+        raise TypeError(explain(where, "x of a floating dtype", x.dtype.name, "x.astype('float32')"))
+
+
 def _size(sizes):
     """The product of sizes, None where one is unknown."""
     return None if None in sizes else math.prod(sizes)
@@ -38,6 +44,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     follow in place: running = momentum * running + (1 - momentum) * batch's, with the biased variance.
     """
     channels_last = _channels_last("batch_norm", data_format)
+    _floats("batch_norm", x)
     if len(x.shape) < 2:
         raise ValueError(explain("batch_norm", "x of at least 2 axes [N, C, ...]", str(list(x.shape))))
     view, spatial, affine = _channel_view(tuple(x.shape), channels_last)
@@ -58,6 +65,7 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, epsilon=1e-05, name=
     """
     sizes = [normalized_shape] if isinstance(normalized_shape, int) else list(normalized_shape)
     rank, shape = len(sizes), tuple(x.shape)
+    _floats("layer_norm", x)
     if not sizes or len(shape) < rank or list(shape[-rank:]) != sizes:
         raise ValueError(explain("layer_norm", f"x whose last axes are normalized_shape {sizes}", str(list(shape)),
                                  f"normalized_shape={list(shape[-rank:])}"))
@@ -73,6 +81,7 @@ def group_norm(x, num_groups, epsilon=1e-05, weight=None, bias=None, data_format
     x: [N, C, ...] or, by data_format, [N, ..., C]; C divisible by num_groups. weight, bias: [C] or None.
     """
     channels_last = _channels_last("group_norm", data_format)
+    _floats("group_norm", x)
     if len(x.shape) < 2:
         raise ValueError(explain("group_norm", "x of at least 2 axes [N, C, ...]", str(list(x.shape))))
     shape = tuple(x.shape)
@@ -100,6 +109,7 @@ def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None
         raise ValueError(explain("instance_norm", "use_input_stats=True", "False", "batch_norm(use_global_stats=True)"))
     if len(x.shape) < 2:
         raise ValueError(explain("instance_norm", "x of at least 2 axes [N, C, ...]", str(list(x.shape))))
+    _floats("instance_norm", x)
     view, axes, affine = _channel_view(tuple(x.shape), False)
     return call(OPS["normalize_axes"], (x, weight, bias), {
         "view": view, "axes": axes, "affine": affine, "epsilon": float(eps), "where": "instance_norm"})[0]
@@ -113,6 +123,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=1e-05, name=None):
     """
     sizes = [normalized_shape] if isinstance(normalized_shape, int) else list(normalized_shape)
     shape = tuple(input.shape)
+    _floats("rms_norm", input)
     if not sizes or list(shape[-len(sizes):]) != sizes:
         raise ValueError(explain("rms_norm", f"input whose last axes are normalized_shape {sizes}", str(list(shape))))
     return call(OPS["rms_norm"], (input, weight), {"rank": len(sizes), "epsilon": float(eps)})

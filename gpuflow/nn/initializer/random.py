@@ -19,6 +19,8 @@ class Normal(Initializer):
 
     def __init__(self, mean: float = 0.0, std: float = 1.0, name=None):
         _real("Normal", mean=mean, std=std)
+        if not std >= 0:
+            raise ValueError(explain("Normal", "std >= 0", repr(std)))
         self._mean, self._std = mean, std
 
     def array(self, shape, dtype, place):

@@ -169,7 +169,7 @@ def accumulate(leaf, g, own):
         held = Tensor(held.dense())
     if held is None:
         if slot is None:
-            slot = g.copy()  # g may be shared with another input's gradient
+            slot = np.array(g) if isinstance(g, np.generic) else g.copy()  # may be shared with another's gradient
             own.add(id(leaf))
         elif g is not slot:
             slot[...] = g
@@ -181,7 +181,8 @@ def accumulate(leaf, g, own):
     elif id(leaf) in own:
         held._array += g
     else:
-        leaf._grad = Tensor(held._array + g)
+        total = held._array + g
+        leaf._grad = Tensor(np.asarray(total) if isinstance(total, np.generic) else total)  # stays here
         own.add(id(leaf))
 
 

@@ -58,10 +58,17 @@ class _Average:
             _write(self.params, self._before)
             self._before = None
 
-    def _fresh(self) -> None:
+    def _states(self) -> list:
+        """The lists of arrays that go along with the parameters."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        """Refuses to average averages, and follows a model that moved to another device."""
         if self._before is not None:
             raise RuntimeError(explain(self._owner, "the parameters' own values to average",
                                        "averages, from apply(need_restore=False)", "restore() first"))
+        for arrays in self._states():
+            arrays[:] = [device.move(array, p.place) for p, array in zip(self.params, arrays)]
 
 
 class ExponentialMovingAverage(_Average):
@@ -83,7 +90,7 @@ class ExponentialMovingAverage(_Average):
 
     def update(self) -> None:
         """Takes the parameters as they are into the average; call it after each optimizer.step()."""
-        self._fresh()
+        self._begin()
         decay, t = self._decay, self._thres_steps
         if t is not None:
             t = float(t() if callable(t) else t)
@@ -94,6 +101,9 @@ class ExponentialMovingAverage(_Average):
             ema += change
         self._product *= decay
         self.updates += 1
+
+    def _states(self) -> list:
+        return [self._ema]
 
     def averages(self) -> list:
         if not self.updates:
@@ -134,7 +144,7 @@ class ModelAverage(_Average):
 
     def step(self) -> None:
         """Takes the parameters as they are into the average; call it after each optimizer.step()."""
-        self._fresh()
+        self._begin()
         counts, (one, two, three) = self._counts, self._sums.values()
         counts["num_updates"] += 1
         counts["num_accumulates"] += 1
@@ -159,6 +169,9 @@ class ModelAverage(_Average):
         """Forgets the parameters' gradients."""
         for p in self.params:
             p.clear_grad()
+
+    def _states(self) -> list:
+        return list(self._sums.values())
 
     def averages(self) -> list:
         count = self._counts["num_accumulates"] + self._counts["old_num_accumulates"]
@@ -226,6 +239,7 @@ class LookAhead:
                 slow = self._slow[id(p)] = _zeros(p)
                 slow[...] = p._array
             if back:
+                slow = self._slow[id(p)] = device.move(slow, p.place)
                 slow += self.alpha * (p._array.astype(slow.dtype, copy=False) - slow)
                 _write([p], [slow.astype(p._array.dtype)])
 

@@ -219,6 +219,8 @@ class ByHand:
                 opt._create_accumulators(None, fresh)
         for home in self.homes:
             home.strategy = opt._strategy(home.param)
+            for tensor in home.tensors.values():   # a model that moved takes its states along
+                tensor._array = device.move(tensor._array, home.param.place)
 
     def step(self, only, given) -> None:
         """One update of the parameters that have gradients; see Optimizer._step."""

@@ -7,6 +7,7 @@ from gpuflow import device, nn, optimizer
 from gpuflow.ops.rows import SparseRows
 from tests import fake_cupy
 from tests.optimizer.helpers import parameter, same, values
+from tests.optimizer.test_own_code import HandMomentum
 
 SHAPES = ((40, 7), (3,), ())
 
@@ -120,3 +121,77 @@ def test_parameters_on_two_devices_are_refused(gpu):
         p.grad = gpuflow.to_tensor(np.ones(p.shape, np.float32), place=p.place)
     with pytest.raises(RuntimeError, match=r"on gpu:0 and .* on cpu"):
         opt.step()
+
+
+@pytest.mark.parametrize("cls", [optimizer.Momentum, HandMomentum])
+def test_averages_and_python_code_follow_a_model_that_moves(gpu, cls):
+    """Two steps on the CPU and two on the GPU equal four on the CPU."""
+    def run(moves):
+        params = [parameter(np.random.default_rng(1).normal(size=s)) for s in SHAPES]
+        opt = optimizer.LookAhead(cls(0.1, 0.9, parameters=params), alpha=0.5, k=2)
+        averages = [optimizer.ExponentialMovingAverage(0.5, parameters=params),
+                    optimizer.ModelAverage(1.0, params, 1, 3)]
+        for k in range(4):
+            if k == 2 and moves:
+                nn.ParameterList(params).to("gpu:0")
+            train(params, opt, 1, first=k)
+            averages[0].update()
+            averages[1].step()
+        assert str(params[0].place) == ("gpu:0" if moves else "cpu")
+        seen = [values(params)]
+        for average in averages:
+            with average.apply():
+                seen.append(values(params))
+        return [a for arrays in seen for a in arrays]
+
+    for a, b in zip(run(True), run(False), strict=True):
+        np.testing.assert_allclose(a, b, **NEAR)
+
+
+def test_lbfgs_on_a_gpu(gpu):
+    def run(place):
+        p = parameter([-0.5, 0.4])
+        nn.ParameterList([p]).to(place)
+        opt = optimizer.LBFGS(1.0, max_iter=5, line_search_fn="strong_wolfe", parameters=[p])
+
+        def closure():
+            opt.clear_grad()
+            loss = ((p - 1.0) ** 2).sum() + (p.prod() - 2.0) ** 2
+            loss.backward()
+            return loss
+
+        opt.step(closure)
+        return p.numpy()
+
+    np.testing.assert_allclose(run("gpu:0"), run("cpu"), rtol=1e-5)   # a search from losses rounded to float32
+
+
+def test_nn_utils_on_a_gpu(gpu):
+    p = parameter([3.0, 0.0])
+    nn.ParameterList([p]).to("gpu:0")
+    (p * gpuflow.to_tensor([3.0, 4.0], place=p.place)).sum().backward()
+    norm = nn.utils.clip_grad_norm_(p, 2.5)
+    assert norm.item() == 5 and str(norm.place) == str(p.grad.place) == "gpu:0"
+    np.testing.assert_allclose(p.grad.numpy(), [1.5, 2.0], rtol=1e-6)
+    nn.utils.clip_grad_value_(p, 1.75)
+    assert p.grad.numpy()[1] == 1.75
+    assert str(nn.utils.parameters_to_vector([p]).place) == "gpu:0"
+    for wrap in (nn.utils.weight_norm, nn.utils.spectral_norm):
+        gpuflow.seed(1)
+        layer = wrap(nn.Linear(3, 4))
+        x = gpuflow.to_tensor(np.ones((2, 3), np.float32))
+        layer.eval()
+        here = layer(x).numpy()
+        layer.to("gpu:0")
+        np.testing.assert_allclose(layer(x.to("gpu:0")).numpy(), here, rtol=1e-6)
+
+
+def test_a_scalars_gradient_stays_on_its_device(gpu):
+    """NumPy makes scalars of 0-d results; on a machine with a GPU those would have become tensors there."""
+    for place in ("cpu", "gpu:0"):
+        p = parameter(1.5)
+        nn.ParameterList([p]).to(place)
+        for _ in range(3):
+            (p * gpuflow.to_tensor(2.0, place=p.place)).backward()
+            assert str(p.grad.place) == place
+        assert p.grad.item() == 6

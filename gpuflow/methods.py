@@ -6,6 +6,7 @@ import numpy as np
 
 from gpuflow import device, dtypes
 from gpuflow.autograd import tape
+from gpuflow.autograd.eager import one_module
 from gpuflow.dispatch import call, call_inplace
 from gpuflow.errors import explain
 from gpuflow.functional import creation, linalg, manipulation, math, random, reduction, search
@@ -226,7 +227,9 @@ def __setitem__(self, index, value):
     if wanted and tape.is_grad_enabled():
         call_inplace(OPS["setitem"], self, (self, value, *arrays), {"index": template})
     else:
-        self._write(value._array if isinstance(value, Tensor) else value, filled(template, [a._array for a in arrays]))
+        array, arrays = value._array if isinstance(value, Tensor) else value, [a._array for a in arrays]
+        one_module("tensor[index] = value", (self._array, array, *arrays))
+        self._write(array, filled(template, arrays))
 
 
 # ---- in place --------------------------------------------------------------------------------------------------------

@@ -110,3 +110,38 @@ def test_a_network_trains_as_it_does_on_the_cpu(gpu):
     for name, value in result["cpu"].items():
         assert not np.array_equal(value, start[name]), f"{name} did not move"
         np.testing.assert_allclose(result["gpu:0"][name], value, rtol=1e-4, atol=1e-6)  # Adam divides small by small
+
+
+def test_tensors_move_there_and_back_with_their_gradients(gpu):
+    gpuflow.set_device("cpu")
+    x = gpuflow.to_tensor([1.0, 2.0], stop_gradient=False)
+    for there in (x.cuda(), x.cuda(0), x.to("gpu:0"), x.to(gpuflow.CUDAPlace(0), "float64"), x.cuda().cpu().cuda()):
+        assert str(there.place) == "gpu:0"
+        (there * there).sum().backward()
+        assert str(x.grad.place) == "cpu"
+        np.testing.assert_array_equal(x.grad.numpy(), [2, 4])
+        x.clear_grad()
+    slope, = tape.grad((x.cuda() ** 3).sum(), x, create_graph=True)
+    slope.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [6, 12], rtol=1e-6)
+
+
+MIXED = {
+    "add": lambda x, y: x + y,
+    "linear": lambda x, y: gpuflow.nn.Linear(2, 2)(x),
+    "batch_norm": lambda x, y: gpuflow.nn.BatchNorm1D(2)(x),
+    "embedding": lambda x, y: gpuflow.nn.Embedding(3, 2)(x.astype("int64")),
+    "mse_loss": gpuflow.nn.functional.mse_loss,
+    "concat": lambda x, y: gpuflow.concat([x, y]),
+    "getitem": lambda x, y: x[y[0].astype("int64")],
+    "tensor[index] = value": lambda x, y: x.__setitem__(0, y[0]),
+}
+
+
+@pytest.mark.parametrize("where", MIXED)
+def test_mixed_devices_are_named(where, gpu):
+    gpuflow.set_device("cpu")
+    x, y = gpuflow.ones([2, 2]).cuda(), gpuflow.ones([2, 2])
+    with pytest.raises(RuntimeError) as caught:
+        MIXED[where](x, y)
+    assert where in str(caught.value) and "gpu:0" in str(caught.value) and "cpu" in str(caught.value)

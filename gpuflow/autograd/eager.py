@@ -85,7 +85,7 @@ class Eager(threading.local):
         if op.promotes is not None and _mixed(arrays[op.promotes]):
             inputs = dispatch.promoted(op, inputs)
             arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
-        xp = np if device._cupy is None else _module(op, arrays)
+        xp = np if device._cupy is None else one_module(attrs.get("where", op.name), arrays)
         try:
             if not op.quiet or xp is not np:
                 out = op.forward(xp, *arrays, **attrs) if attrs else op.forward(xp, *arrays)
@@ -146,7 +146,7 @@ def rebind(name, target, out):
 
 
 def _wrap(xp, array, node, index, op, inputs):
-    if type(array) is not np.ndarray:
+    if type(array) is not np.ndarray and not device.is_array(array):
         array = xp.asarray(array)  # NumPy turns 0-d results into scalars
     out = _new_tensor(Tensor)
     out._array = array
@@ -183,15 +183,15 @@ def _mixed(arrays):
     return kind is None
 
 
-def _module(op, arrays):
-    """`xp` for the arrays; RuntimeError naming both devices when they are mixed."""
+def one_module(where, arrays):
+    """`xp` for the arrays among `arrays`; RuntimeError naming both devices when they are mixed."""
     first = None
     for a in arrays:
         if device.is_array(a):
             if first is None:
                 first = a
             elif type(a) is not type(first) or device.place_of(a) != device.place_of(first):
-                raise RuntimeError(explain(op.name, "tensors on one device",
+                raise RuntimeError(explain(where, "tensors on one device",
                                            f"one on {device.place_of(first)} and one on {device.place_of(a)}",
                                            "x.to(y.place) on one of them"))
     return device.module_for(device.current_place()) if first is None else device.module_of(first)

@@ -164,7 +164,7 @@ def _difference(where, input, label):
     """input - label; what is wrong with the two is said in the name of `where`."""
     try:
         return _do("subtract", input, label)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise type(error)(f"{where}(input, label): {error}") from error
 
 

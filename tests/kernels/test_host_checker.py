@@ -145,32 +145,25 @@ def test_tail_one_too_far_is_caught():
 
 def every_kernel_sanitized():
     """Every rule with every strategy, each dtype, sparse rows and the norms, under the sanitizers, in three orders."""
-    from gpuflow_kernels.update import SPARSE, cuda_text, rules
+    from gpuflow_kernels.update import SPARSE, rules
     from gpuflow_kernels.update.cases import Problem, every_strategy
-    from gpuflow_kernels.update.layout import Variant
     from gpuflow_kernels.update.rules import RULES
 
-    texts = [
-        cuda_text.update_text(rule, Variant(phase=phase, stages=() if phase == "apply" else Variant().stages))
-        for rule in RULES.values()
-        for phase in (("prepare", "apply") if rule.layered else ("whole",))
-    ]
-    device.prepare([(t, "update") for t in texts], sanitize=True)
+    wide = (("bfloat16", True, True), ("float16", False, False), ("float64", False, True))
     sizes = (0, 1, 7, 64, 65, 8192 + 77)
     for order in device.ORDERS:
-        for rule in RULES.values():
-            Problem(rule, sizes, columns=every_strategy(6), engine=device.HostDevice(order, sanitize=True)).check_step()
-        for dtype, master, ema in (("bfloat16", True, True), ("float16", False, False), ("float64", False, True)):
-            Problem(rules.adamw, sizes, dtype=dtype, master=master, ema=ema, columns=every_strategy(6),
-                    engine=device.HostDevice(order, sanitize=True)).check_step(ema_decay=0.9)
-        problem = Problem(
-            rules.adam, (5, 600), columns=every_strategy(2), engine=device.HostDevice(order, sanitize=True)
-        )
-        problem.step.set_active([1, SPARSE])
+        engine = device.HostDevice(order, sanitize=True)
+        problems = [Problem(rule, sizes, columns=every_strategy(6), engine=engine) for rule in RULES.values()]
+        problems += [Problem(rules.adamw, sizes, dtype=dtype, master=master, ema=ema, columns=every_strategy(6),
+                             engine=engine) for dtype, master, ema in wide]
+        sparse = Problem(rules.adam, (5, 600), columns=every_strategy(2), engine=engine)
+        device.prepare([kernel for p in (*problems, sparse) for kernel in device.kernels_of(p.step)], sanitize=True)
+        for problem in problems:
+            problem.check_step(ema_decay=0.9 if problem.ema else None)
+        sparse.step.set_active([1, SPARSE])
         for width in (12, 5):
-            problem.step.run(
-                0.1, rules.adam.at(1), sparse=[(1, np.array([0, 600 // width - 1]), np.ones((2, width), np.float32))]
-            )
+            values = np.ones((2, width), np.float32)
+            sparse.step.run(0.1, rules.adam.at(1), sparse=[(1, np.array([0, 600 // width - 1]), values)])
     print("all sound")
 
 

@@ -14,11 +14,10 @@ from gpuflow_kernels.update import (
     Bucket,
     FusedStep,
     UpdateRule,
-    cuda_text,
     rules,
 )
 from gpuflow_kernels.update.cases import Problem, every_strategy, numpy_dtype
-from gpuflow_kernels.update.layout import STAGES, Variant
+from gpuflow_kernels.update.layout import STAGES
 from gpuflow_kernels.update.rules import RULES
 from tests.kernels.host import device
 
@@ -34,16 +33,13 @@ DTYPES = [
 
 @pytest.fixture(scope="session", autouse=True)
 def build_the_host_kernels_together():
-    """One g++ run for the rules' kernels instead of one each."""
+    """Two g++ runs for most kernels of these tests instead of one for each."""
     if device.compiler():
-        variants = [Variant(phase=phase) for phase in ("whole", "prepare", "apply")]
-        texts = [
-            cuda_text.update_text(rule, Variant(stages=v.stages if v.phase != "apply" else (), phase=v.phase))
-            for rule in RULES.values()
-            for v in variants
-            if (v.phase != "whole") == rule.layered
-        ]
-        device.prepare([(t, "update") for t in texts])
+        engine, every = device.HostDevice(), every_strategy(9)
+        problems = [Problem(rule, columns=every, engine=engine) for rule in RULES.values()]
+        problems += [Problem(rules.adamw, dtype=dtype, master=master, ema=ema, columns=every, engine=engine)
+                     for dtype, master, ema in DTYPES]
+        device.prepare([kernel for problem in problems for kernel in device.kernels_of(problem.step)])
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from gpuflow_kernels import build
+from gpuflow_kernels.update import cuda_text
 from gpuflow_kernels.update.cuda import CudaEngine
 
 HERE = Path(__file__).parent
@@ -95,6 +96,17 @@ def prepare(kernels, sanitize=False, jobs=2):
 
 
 _built: dict = {}
+
+
+def kernels_of(step) -> list:
+    """(text, name) of every kernel that a FusedStep launches as it is now, for `prepare`."""
+    found = [(cuda_text.sumsq_text("float32"), "fold")]
+    for plan in step.plans:
+        found.append((cuda_text.sumsq_text(str(plan.bucket.grad.dtype)), "sumsq"))
+        for phase in ("prepare", "apply") if step.rule.layered else ("whole",):
+            variant, _ = step._variant_and_arrays(plan, phase, plan.bucket.grad)
+            found.append((cuda_text.update_text(step.rule, variant), "update"))
+    return found
 
 
 def launch(text: str, name: str, grid: int, block: int, arguments, order: int = 0, sanitize: bool = False):

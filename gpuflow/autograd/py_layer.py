@@ -36,6 +36,9 @@ class PyLayerContext:
     def mark_not_inplace(self, *tensors) -> None:
         """Accepted: outputs that are inputs are always given new tensors here."""
 
+    def set_grad_in_dtype_consistent(self, flag: bool) -> None:
+        """Accepted: a gradient always comes in the dtype of the output it belongs to."""
+
     def set_materialize_grads(self, value: bool) -> None:
         """False: backward gets None, not zeros, for outputs that nobody used."""
         self._materialize = bool(value)

@@ -213,7 +213,11 @@ class ParameterList(Layer):
     def __setitem__(self, idx, param):
         if not isinstance(param, Tensor):
             raise TypeError(explain("ParameterList[...] = ...", "a Tensor", type(param).__name__))
-        self[idx].set_value(param)   # as in Paddle the parameter stays and takes the numbers
+        name = str(_place("ParameterList", idx, len(self)))
+        if isinstance(param, Parameter) and param.shape != self._parameters[name].shape:
+            self._parameters[name] = param
+        else:
+            self._parameters[name].set_value(param)   # as in Paddle the parameter stays and takes the numbers
 
     def __len__(self):
         return len(self._parameters)

@@ -151,6 +151,8 @@ class Layer:
     def add_module(self, name, module) -> None:
         self.add_sublayer(name, module)
 
+    register_module = add_module
+
     def register_parameter(self, name, param) -> None:
         self.add_parameter(name, param)
 
@@ -243,6 +245,8 @@ class Layer:
             raise AttributeError(explain(f"set_sublayer({target!r})", f"{name!r} to be a Layer",
                                          type(getattr(parent, name)).__name__))
         setattr(parent, name, layer)
+
+    get_submodule, set_submodule = get_sublayer, set_sublayer
 
     def get_parameter(self, target: str):
         """The parameter at a dotted path."""

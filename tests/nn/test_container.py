@@ -97,3 +97,14 @@ def test_parameter_list_and_dict():
         nn.ParameterList([3])
     with pytest.raises(TypeError):
         named["s"] = gpuflow.to_tensor([1.0])
+
+
+def test_a_parameter_of_another_shape_takes_the_old_ones_place():
+    params = nn.ParameterList([gpuflow.create_parameter([2, 2], "float32") for _ in range(2)])
+    first, other = params[0], gpuflow.create_parameter([2, 3], "float32")
+    params[0] = gpuflow.ones([2, 2])
+    assert params[0] is first and first.numpy().all()
+    params[1] = other
+    assert params[1] is other and params.parameters() == [first, other]
+    with pytest.raises(ValueError, match=r"\[2, 3\]"):
+        params[0] = gpuflow.ones([2, 3])

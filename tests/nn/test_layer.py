@@ -357,3 +357,11 @@ def test_default_dtype_is_the_parameters():
     gpuflow.set_default_dtype("float64")
     layer = nn.Linear(2, 2)
     assert layer.weight.dtype == "float64" and "dtype=float64" in repr(layer)
+
+
+def test_names_that_torch_users_know_do_the_same():
+    net = nn.Sequential(nn.Linear(2, 2))
+    net.register_module("more", nn.Linear(2, 3))
+    assert net.get_submodule("more") is net.more
+    net.set_submodule("more", nn.ReLU())
+    assert isinstance(net.more, nn.ReLU)

@@ -326,7 +326,9 @@ class Tensor:
         return int(self.item())
 
     def __format__(self, spec):
-        return format(self.item(), spec) if spec and self._array.size == 1 else format(str(self), spec)
+        """A 0-d tensor formats as its number, as in Paddle; with a spec any tensor of one element does."""
+        number = not self._array.ndim or (spec and self._array.size == 1)
+        return format(self.item() if number else str(self), spec)
 
     def __hash__(self):
         return id(self)

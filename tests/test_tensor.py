@@ -300,3 +300,9 @@ def test_random_distributions():
     assert counts[0] == 0 and abs(counts[2] / n - 0.75) < 5 * 0.433 / n ** 0.5
     firsts = gpuflow.multinomial(weights.reshape([1, 3]).expand([n, 3]), 2).numpy()
     assert abs((firsts[:, 0] == 2).mean() - 0.75) < 5 * 0.433 / n ** 0.5 and (firsts[:, 0] != firsts[:, 1]).all()
+
+
+def test_a_loss_formats_as_a_number():
+    loss = gpuflow.to_tensor(0.25)
+    assert f"{loss} {loss:.3f} {gpuflow.to_tensor(3)}" == "0.25 0.250 3"
+    assert f"{gpuflow.to_tensor([0.25]):.1f}" == "0.2" and f"{gpuflow.to_tensor([0.25])}".startswith("Tensor(shape=[1]")

@@ -41,7 +41,7 @@ class Tensor:
     _node = None
     _index = 0
     _version = None
-    _grad = None
+    _grad: Any = None
     _grad_slot = None
     _hooks = None
     _name = None

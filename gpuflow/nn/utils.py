@@ -126,6 +126,8 @@ def vector_to_parameters(vec, parameters, name=None):
 class _Made:
     """A forward pre-hook that makes a layer's weight from other parameters before every call."""
 
+    name: str
+
     def __init__(self, layer, name: str):
         for hook, _ in layer._forward_pre_hooks.values():
             if isinstance(hook, _Made) and hook.name == name:

@@ -65,7 +65,7 @@ class LBFGS(Optimizer):
     def _step(self, only, given=None):
         raise NotImplementedError(explain("LBFGS", "step(closure)", "gradients alone"))
 
-    def step(self, closure) -> Tensor:
+    def step(self, closure) -> Tensor:  # type: ignore[override]  # it has to ask for the loss again
         """Up to max_iter iterations; returns the loss before them, as `closure` gave it."""
         if not callable(closure):
             raise TypeError(explain("LBFGS.step", "a function that computes the loss and its gradients",

@@ -2,12 +2,15 @@
 
 A parameter whose ParamAttr says need_clip=False keeps its gradient and stays out of the norm. The optimizer's kernels
 read only the bounds of ClipGradByValue, ByNorm and ByGlobalNorm; what the methods below compute is for calls by hand,
-and for clips that run in Python before the kernels: ClipGradByAdaptiveNorm and a user's own.
+and for clips that run in Python before the kernels: norms other than the 2-norm, ClipGradByAdaptiveNorm, a user's own.
 """
 import math
 from fnmatch import fnmatchcase
 from numbers import Real
 
+import numpy as np
+
+from gpuflow import device
 from gpuflow.autograd.tape import no_grad
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
@@ -24,6 +27,32 @@ def _bound(where, name, value, positive) -> float:
     if not math.isfinite(value) or (positive and value <= 0):
         raise ValueError(explain(where, f"{name} to be a finite number{' > 0' if positive else ''}", repr(value)))
     return float(value)
+
+
+def _order(where, value) -> float:
+    """The p of a p-norm: a number > 0, inf included."""
+    return math.inf if value == math.inf else _bound(where, "norm_type", value, positive=True)
+
+
+def norm_of(arrays, p: float):
+    """The p-norm (p >= 0; 0 counts what is not zero) of all arrays as one vector: 0-d float64, where the first lies.
+
+    Powers are taken of numbers scaled by the largest, so that none overflows.
+    """
+    place = device.place_of(arrays[0])
+    xp = device.module_for(place)
+    wide = [abs(device.move(a, place).astype(np.float64)) for a in arrays if a.size]
+    if not wide:
+        return xp.zeros((), np.float64)
+    if p == 0:
+        return sum((a != 0).sum() for a in wide).astype(np.float64)
+    if p in (1, 2):
+        return sum((a ** p).sum() for a in wide) ** (1 / p)
+    largest = xp.stack([a.max() for a in wide]).max()
+    if p == math.inf:
+        return largest
+    unit = xp.where((largest > 0) & (largest < math.inf), largest, 1.0)
+    return unit * sum(((a / unit) ** p).sum() for a in wide) ** (1 / p)
 
 
 def _applied(g, function):
@@ -45,11 +74,26 @@ def _squares(g):
     return total(g)
 
 
-def _scaled(g, squares, clip_norm):
+def _norm(grads, p):
+    """The p-norm of all gradients together, a 0-d Tensor. grads: at least one."""
+    if p != 2:
+        arrays = [g.merged()[1] if isinstance(g, SparseRows) else g._array for g in grads]
+        return Tensor(device.module_of(arrays[0]).asarray(norm_of(arrays, p)))
+    total = _squares(grads[0])
+    for g in grads[1:]:
+        total = total + _squares(g)
+    return call(OPS["sqrt"], (total,))
+
+
+def _scaled(g, norm, clip_norm):
     """g * clip_norm / max(norm, clip_norm)."""
-    norm = call(OPS["sqrt"], (squares,))
     factor = clip_norm / call(OPS["clip"], (norm,), {"min": clip_norm})
-    return _applied(g, lambda x: x * factor.astype(x.dtype))
+    with np.errstate(invalid="ignore"):   # inf · 0, after a norm that is inf
+        return _applied(g, lambda x: x * factor.astype(x.dtype))
+
+
+def _wants_clip(p) -> bool:
+    return getattr(p, "need_clip", True) is not False
 
 
 class ClipGradBase:
@@ -70,8 +114,7 @@ class ClipGradBase:
 
     def _each(self, params_grads, function):
         """function(gradient) where it is wanted."""
-        return [(p, g if getattr(p, "need_clip", True) is False else function(g))
-                for p, g in params_grads if g is not None]
+        return [(p, function(g) if _wants_clip(p) else g) for p, g in params_grads if g is not None]
 
     def __repr__(self):
         return str(self)
@@ -100,42 +143,52 @@ class ClipGradByValue(ClipGradBase):
 
 
 class ClipGradByNorm(ClipGradBase):
-    """Each gradient whose 2-norm is above clip_norm is scaled down to it."""
+    """Each gradient whose p-norm is above clip_norm is scaled down to it.
 
-    def __init__(self, clip_norm):
+    norm_type: p > 0, inf included; not in Paddle. Any other than 2 runs in Python, a few launches per parameter.
+    """
+
+    norm_type = 2.0   # for subclasses that do not call __init__
+
+    def __init__(self, clip_norm, norm_type=2.0):
         self.clip_norm = _bound("ClipGradByNorm", "clip_norm", clip_norm, positive=True)
+        self.norm_type = _order("ClipGradByNorm", norm_type)
 
     def _dygraph_clip(self, params_grads):
-        return self._each(params_grads, lambda g: _scaled(g, _squares(g), self.clip_norm))
+        return self._each(params_grads, lambda g: _scaled(g, _norm([g], self.norm_type), self.clip_norm))
 
     def __str__(self):
-        return f"Gradient Clip By Norm, clip_norm={self.clip_norm:f}"
+        return f"Gradient Clip By Norm, clip_norm={self.clip_norm:f}{_other_norm(self.norm_type)}"
 
 
 class ClipGradByGlobalNorm(ClipGradBase):
     """All gradients are scaled by clip_norm / max(norm, clip_norm), the norm being that of all of them together.
 
     group_name: clips of one name share the norm. auto_skip_clip: kept for code written for Paddle; nothing waits for
-    the device here, so there is nothing to skip.
+    the device here, so there is nothing to skip. norm_type: as in ClipGradByNorm.
     """
 
-    def __init__(self, clip_norm, group_name="default_group", auto_skip_clip=False):
+    norm_type = 2.0
+
+    def __init__(self, clip_norm, group_name="default_group", auto_skip_clip=False, norm_type=2.0):
         self.clip_norm = _bound("ClipGradByGlobalNorm", "clip_norm", clip_norm, positive=True)
         if not isinstance(group_name, str) or not isinstance(auto_skip_clip, bool):
             raise TypeError(explain("ClipGradByGlobalNorm", "group_name a str, auto_skip_clip a bool",
                                     f"{group_name!r} and {auto_skip_clip!r}"))
         self.group_name, self.auto_skip_clip = group_name, auto_skip_clip
+        self.norm_type = _order("ClipGradByGlobalNorm", norm_type)
 
     def _dygraph_clip(self, params_grads):
-        total = None
-        for p, g in params_grads:
-            if g is not None and getattr(p, "need_clip", True) is not False:
-                part = _squares(g)
-                total = part if total is None else total + part
-        return self._each(params_grads, lambda g: _scaled(g, total, self.clip_norm))
+        wanted = [g for p, g in params_grads if g is not None and _wants_clip(p)]
+        norm = _norm(wanted, self.norm_type) if wanted else None
+        return self._each(params_grads, lambda g: _scaled(g, norm, self.clip_norm))
 
     def __str__(self):
-        return f"Gradient Clip By GlobalNorm, global_norm={self.clip_norm:f}"
+        return f"Gradient Clip By GlobalNorm, global_norm={self.clip_norm:f}{_other_norm(self.norm_type)}"
+
+
+def _other_norm(p) -> str:
+    return "" if p == 2 else f", norm_type={p:g}"
 
 
 class ClipGradByAdaptiveNorm(ClipGradBase):
@@ -165,7 +218,7 @@ class ClipGradByAdaptiveNorm(ClipGradBase):
         return [(p, self._one(p, g) if self._wanted(p) else g) for p, g in params_grads if g is not None]
 
     def _wanted(self, p) -> bool:
-        if getattr(p, "need_clip", True) is False:
+        if not _wants_clip(p):
             return False
         if callable(self.exclude):
             return not self.exclude(p)

@@ -7,7 +7,7 @@ from gpuflow import device
 from gpuflow.autograd.tape import no_grad
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
-from gpuflow.nn.clip import _bound
+from gpuflow.nn.clip import _bound, norm_of
 from gpuflow.nn.common import Linear
 from gpuflow.nn.conv import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from gpuflow.nn.functional.norm import normalize
@@ -39,12 +39,11 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     grads = _gradients(where, parameters)
     if not grads:
         return Tensor(np.zeros((), np.float32))
-    place = device.place_of(grads[0][1])
-    norm = _norm([device.move(values, place) for _, values in grads], p, device.module_for(place))
+    norm = norm_of([values for _, values in grads], p)
     if error_if_nonfinite and not math.isfinite(float(norm)):
         raise RuntimeError(explain(where, "a finite norm of the gradients", str(float(norm)),
                                    "error_if_nonfinite=False, or find the layer that overflows"))
-    xp = device.module_for(place)
+    xp = device.module_of(grads[0][1])
     factor = xp.asarray(xp.minimum(max_norm / (norm + 1e-6), 1.0))
     for g, values in grads:
         with np.errstate(invalid="ignore"):   # inf · 0 and the like: said above
@@ -81,22 +80,6 @@ def _replace(g, values, new) -> None:
         g.values = new
     else:
         values[...] = new
-
-
-def _norm(arrays, p: float, xp):
-    """The p-norm of all arrays together, 0-d float64. Scaled by the largest, so that no power overflows."""
-    wide = [abs(a.astype(np.float64)) for a in arrays if a.size]
-    if not wide:
-        return xp.zeros((), np.float64)
-    if p == 0:
-        return sum((a != 0).sum() for a in wide).astype(np.float64)
-    if p in (1, 2):
-        return sum((a ** p).sum() for a in wide) ** (1 / p)
-    largest = xp.stack([a.max() for a in wide]).max()
-    if p == math.inf:
-        return largest
-    unit = xp.where(largest > 0, largest, 1.0)
-    return unit * sum(((a / unit) ** p).sum() for a in wide) ** (1 / p)
 
 
 # ---- vectors of parameters -----------------------------------------------------------------------------------------

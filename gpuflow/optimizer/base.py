@@ -34,9 +34,9 @@ class Optimizer(PaddleWay):
         "name" (for explain()) and the rule's own options, e.g. "beta1". See `groups_by_name` for patterns.
     weight_decay: a number (L2), L1Decay, L2Decay or None. ParamAttr(regularizer=...) wins over it and over a group's.
     grad_clip: ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm or None. A shared norm is taken per parameter
-        group, as in Paddle; clips with the same group_name (not the default one) share one across groups. Any other
-        `nn.ClipGradBase` runs in Python before the kernels, once per group over the gradients that want clipping; as in
-        Paddle `p.grad` is then what it returned.
+        group, as in Paddle; clips with the same group_name (not the default one) share one across groups. Norms
+        but the 2-norm and any other `nn.ClipGradBase` run in Python before the kernels, once per group over the
+        gradients that want clipping; as in Paddle `p.grad` is then what the clip returned.
     multi_precision: keep a float32 master copy of float16 and bfloat16 parameters and update that.
     on_nonfinite: what an inf or NaN gradient does: "propagate" it as Paddle does, "skip" the whole step (decided on the
         device; on a GPU the next step waits for that decision), or "raise" FloatingPointError naming the parameters;
@@ -366,7 +366,8 @@ class Optimizer(PaddleWay):
         """2-norm of the last step's gradients before clipping, a 0-d float64 Tensor on the device; reading it waits.
 
         It is the norm of the gradients that a global-norm clip looked at (where there are several norms, of all those
-        together), or without such a clip of all. RuntimeError when no step was taken or none took a norm.
+        together), or without such a clip of all. A clip that runs in Python has done its work before the norm is
+        taken. RuntimeError when no step was taken or none took a norm.
         """
         launch = self._launch
         if self._hand is not None and self._hand.norm() is not None:

@@ -25,7 +25,7 @@ class Strategy:
 
     rate: factor on the schedule's rate. l1, l2: what is added to the gradient. decay: decoupled weight decay.
     clip: "none", "value", "own norm", "shared norm", or "own code" for a clip that runs in Python; low, high: its
-    bounds, high is the largest norm. clip_by: the record it comes from.
+    bounds, high is the largest norm, a norm_type-norm. clip_by: the record it comes from.
     norm_group: which parameters are clipped together (a parameter group's number, or a clip's group_name).
     options: the rule's options, e.g. {"beta1": 0.9}. lazy: sparse gradients touch their rows only.
     source: for each of the above, where it was said.
@@ -38,6 +38,7 @@ class Strategy:
     clip: str = "none"
     low: float = 0.0
     high: float = 0.0
+    norm_type: float = 2.0
     norm_group: object = None
     clip_by: object = None
     options: tuple = ()
@@ -48,6 +49,11 @@ class Strategy:
     def fixed(self) -> bool:
         """True for a parameter that never moves and whose gradient nobody else's clip needs."""
         return self.rate == 0 and self.clip not in ("shared norm", "own code")
+
+    @property
+    def shares_norm(self) -> bool:
+        """True where other clip objects may look at the same norm."""
+        return self.clip == "shared norm" or isinstance(self.norm_group, str)
 
 
 def said_by(param) -> tuple:
@@ -127,14 +133,15 @@ def _clip(row, optimizer, param, group, number, where):
         row["source"]["clip"] = "off: need_clip=False"
         return
     row["clip"], row["clip_by"], row["source"]["clip"] = kind, clip, origin
-    if kind == "own code":
+    known = _known_clip(clip)
+    if known == "":
         row["norm_group"] = number
         return
-    if kind == "value":
+    if known == "value":
         row["low"], row["high"] = float(clip.min), float(clip.max)
         return
-    row["high"] = float(clip.clip_norm)
-    if kind == "shared norm":   # one per parameter group, as in Paddle, unless the clips agree on a name
+    row["high"], row["norm_type"] = float(clip.clip_norm), float(clip.norm_type)
+    if known == "shared norm":   # one per parameter group, as in Paddle, unless the clips agree on a name
         row["norm_group"] = number if clip.group_name == EVERYBODY else clip.group_name
 
 
@@ -157,22 +164,25 @@ def as_penalty(where: str, value) -> WeightDecayRegularizer:
 
 
 def clip_kind(where: str, clip) -> str:
-    """"value", "own norm", "shared norm", or "own code" for other clips; TypeError for what is none."""
-    from gpuflow.nn.clip import (  # all of nn, if nobody had a clip yet
-        ClipGradBase,
-        ClipGradByGlobalNorm,
-        ClipGradByNorm,
-        ClipGradByValue,
-    )
+    """"value", "own norm", "shared norm", or "own code" for clips without a kernel; TypeError for what is none."""
+    from gpuflow.nn.clip import ClipGradBase  # all of nn, if nobody had a clip yet
 
     if not isinstance(clip, ClipGradBase):
         raise TypeError(explain(where, "ClipGradByValue, ClipGradByNorm, ClipGradByGlobalNorm, another ClipGradBase "
                                 "or None", f"{clip!r} ({type(clip).__name__})"))
+    known = _known_clip(clip)
+    return known if known and getattr(clip, "norm_type", 2) == 2 else "own code"
+
+
+def _known_clip(clip) -> str:
+    """"value", "own norm" or "shared norm" of any p; "" for a clip whose code is not ours."""
+    from gpuflow.nn.clip import ClipGradBase, ClipGradByGlobalNorm, ClipGradByNorm, ClipGradByValue
+
     cls = type(clip)
     for kind, text in ((ClipGradByValue, "value"), (ClipGradByNorm, "own norm"), (ClipGradByGlobalNorm, "shared norm")):
         if cls._dygraph_clip is kind._dygraph_clip and cls.__call__ is ClipGradBase.__call__:
             return text
-    return "own code"
+    return ""
 
 
 def clipped(rows) -> dict:
@@ -183,7 +193,7 @@ def clipped(rows) -> dict:
     together: dict = {}
     for p, g, row in rows:
         if row.clip != "none":
-            key = (row.clip, row.norm_group) if row.clip == "shared norm" else (id(row.clip_by), row.norm_group)
+            key = (row.clip if row.shares_norm else id(row.clip_by), row.norm_group)
             together.setdefault(key, (row.clip_by, []))[1].append((p, g))
     return {id(p): g for clip, pairs in together.values() for p, g in clip(pairs)}
 
@@ -208,12 +218,13 @@ def check_norm_groups(owner: str, rows) -> None:
     """ValueError when parameters share a norm but not its maximum. rows: [(param, Strategy)]."""
     first: dict = {}
     for p, row in rows:
-        if row.clip == "shared norm":
-            other, high = first.setdefault(row.norm_group, (p, row.high))
-            if high != row.high:
+        if row.shares_norm:
+            other, theirs = first.setdefault(row.norm_group, (p, row))
+            if (row.high, row.norm_type) != (theirs.high, theirs.norm_type):
                 raise ValueError(explain(f"{owner}(grad_clip=...)",
-                                         f"one clip_norm for the shared norm {row.norm_group!r}",
-                                         f"{high} for {other.name} and {row.high} for {p.name}",
+                                         f"one clip_norm for the shared norm {row.norm_group!r}, and one norm_type",
+                                         f"{theirs.high} ({theirs.norm_type:g}-norm) for {other.name} and "
+                                         f"{row.high} ({row.norm_type:g}-norm) for {p.name}",
                                          "another group_name for one of the clips"))
 
 
@@ -240,6 +251,8 @@ def as_data(param, row: Strategy) -> dict:
     """A row as `explain()` gives it: values, and under "source" where each came from."""
     bounds = {"none": None, "own code": None, "value": (row.low, row.high)}.get(row.clip, row.high)
     clip = type(row.clip_by).__name__ if row.clip == "own code" else row.clip
+    if row.norm_type != 2:
+        clip, bounds = _known_clip(row.clip_by).replace("norm", f"{row.norm_type:g}-norm"), row.high
     return {"parameter": param.name, "shape": list(param.shape), "dtype": param.dtype.name, "rate": row.rate,
             "l1": row.l1, "l2": row.l2, "decay": row.decay, "clip": clip, "clip_bounds": bounds,
             "norm_group": row.norm_group, "options": dict(row.options), "lazy": row.lazy, "source": dict(row.source)}

@@ -40,6 +40,38 @@ def test_by_global_norm_scales_all_alike_and_leaves_out_what_does_not_want_it():
     assert nn.ClipGradByGlobalNorm(1.0)([]) == [] and numbers(nn.ClipGradByNorm(1.0)(pairs([0.0]))) == [[0]]
 
 
+@pytest.mark.parametrize("p", [0.5, 1, 2, 3, np.inf])
+def test_any_p_norm(p):
+    a, b = np.array([3.0, -4.0]), np.array([0.0, 0.5, 12.0])
+
+    def length(x):
+        return np.abs(x).max() if p == np.inf else (np.abs(x) ** p).sum() ** (1 / p)
+
+    clipped = nn.ClipGradByNorm(3.0, norm_type=p)(pairs(a, None, b, [0.25], [50.0], [0.0], need_clip=(4,)))
+    for got, expected in zip(numbers(clipped), [a * 3 / length(a), b * 3 / length(b), [0.25], [50.0], [0.0]]):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+    clipped = nn.ClipGradByGlobalNorm(3.0, norm_type=p)(pairs(a, None, b, [50.0], need_clip=(3,)))
+    factor = 3 / length(np.concatenate([a, b]))
+    for got, expected in zip(numbers(clipped), [a * factor, b * factor, [50.0]]):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+    small = nn.ClipGradByGlobalNorm(1e4, norm_type=p)(pairs(a, b))
+    assert numbers(small) == [a.tolist(), b.tolist()]
+    assert nn.ClipGradByGlobalNorm(1.0, norm_type=p)([]) == []
+
+
+def test_p_norms_of_two_bytes_of_large_powers_and_of_infinities():
+    half = gpuflow.to_tensor(np.full(1000, 300.0), dtype="float16")
+    (_, clipped), = nn.ClipGradByNorm(1.0, norm_type=1)([(None, half)])   # the sum is inf in float16
+    assert clipped.dtype == "float16"
+    assert np.abs(clipped.numpy().astype(np.float64)).sum() == pytest.approx(1, rel=2e-3)
+    large = gpuflow.to_tensor([1e30, 0.0], dtype="float64")
+    (_, clipped), = nn.ClipGradByNorm(2.0, norm_type=20)([(None, large)])   # 1e600 is no float64
+    np.testing.assert_allclose(clipped.numpy(), [2, 0], rtol=1e-15)
+    for p in (1, 2, 3, np.inf):   # as the 2-norm has it: the infinite become NaN, the others 0
+        clip = nn.ClipGradByGlobalNorm(1.0, norm_type=p)
+        np.testing.assert_array_equal(np.concatenate(numbers(clip(pairs([np.inf, 1.0], [2.0])))), [np.nan, 0, 0])
+
+
 def test_low_precision_norms_are_taken_in_float32():
     g = gpuflow.to_tensor(np.full(1000, 300.0), dtype="float16")   # its square is inf in float16
     (_, clipped), = nn.ClipGradByGlobalNorm(1.0)([(None, g)])
@@ -47,7 +79,8 @@ def test_low_precision_norms_are_taken_in_float32():
     assert np.linalg.norm(clipped.numpy().astype(np.float64)) == pytest.approx(1, rel=2e-3)
 
 
-@pytest.mark.parametrize("clip", [nn.ClipGradByValue(0.7), nn.ClipGradByNorm(1.0), nn.ClipGradByGlobalNorm(1.0)])
+@pytest.mark.parametrize("clip", [nn.ClipGradByValue(0.7), nn.ClipGradByNorm(1.0), nn.ClipGradByGlobalNorm(1.0),
+                                  nn.ClipGradByNorm(1.0, norm_type=3), nn.ClipGradByGlobalNorm(1.0, norm_type=1)])
 def test_sparse_gradients_count_repeated_rows_once_summed(clip):
     sparse = SparseRows(np.array([2, 0, 2]), np.array([[1.0], [0.5], [2.0]], np.float32), (4, 1))
     (_, a), = clip([(None, sparse)])
@@ -65,7 +98,9 @@ def test_results_are_outside_the_graph():
     lambda: nn.ClipGradByValue(-1.0), lambda: nn.ClipGradByValue(0.0), lambda: nn.ClipGradByValue(float("nan")),
     lambda: nn.ClipGradByValue(1.0, 2.0), lambda: nn.ClipGradByValue(1.0, float("nan")),
     lambda: nn.ClipGradByNorm(-1.0), lambda: nn.ClipGradByNorm(float("nan")), lambda: nn.ClipGradByNorm(float("inf")),
-    lambda: nn.ClipGradByGlobalNorm(-2), lambda: nn.ClipGradByGlobalNorm(0.0)])
+    lambda: nn.ClipGradByNorm(1.0, 0), lambda: nn.ClipGradByNorm(1.0, norm_type=float("nan")),
+    lambda: nn.ClipGradByGlobalNorm(1.0, norm_type=-1), lambda: nn.ClipGradByGlobalNorm(-2),
+    lambda: nn.ClipGradByGlobalNorm(0.0)])
 def test_bounds_that_cannot_be_meant(bad):
     with pytest.raises(ValueError, match="ClipGradBy"):
         bad()
@@ -73,12 +108,14 @@ def test_bounds_that_cannot_be_meant(bad):
 
 def test_types_and_text():
     for bad in (lambda: nn.ClipGradByNorm("1"), lambda: nn.ClipGradByValue(True),
+                lambda: nn.ClipGradByNorm(1.0, norm_type="1"), lambda: nn.ClipGradByGlobalNorm(1.0, norm_type=True),
                 lambda: nn.ClipGradByGlobalNorm(1.0, group_name=3)):
         with pytest.raises(TypeError, match="ClipGradBy"):
             bad()
     assert str(nn.ClipGradByValue(1.0)) == "Clip Gradient By Value, min = -1.000000, max=1.000000"
     assert str(nn.ClipGradByNorm(2)) == "Gradient Clip By Norm, clip_norm=2.000000"
     assert str(nn.ClipGradByGlobalNorm(2)) == "Gradient Clip By GlobalNorm, global_norm=2.000000"
+    assert str(nn.ClipGradByNorm(2, norm_type=np.inf)) == "Gradient Clip By Norm, clip_norm=2.000000, norm_type=inf"
     assert nn.ClipGradByGlobalNorm(1.0).group_name == "default_group"
 
 

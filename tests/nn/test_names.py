@@ -24,6 +24,7 @@ MISSING = {   # room -> names that wait
     "initializer": "",
 }
 DIFFERENT = {   # name -> why its parameters are not Paddle's
+    "nn.ClipGradByNorm": "takes a norm_type", "nn.ClipGradByGlobalNorm": "takes a norm_type",
     "nn.KLDivLoss": "takes a name like every other layer", "nn.MSELoss": "takes a name like every other layer",
     "nn.Parameter": "names what Paddle hides in *args and **kwargs",
     **{f"functional.{name}": "no out=" for name in ("sigmoid", "softmax", "tanh")},

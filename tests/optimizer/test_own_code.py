@@ -124,6 +124,53 @@ def test_adaptive_norm_clips_unit_by_unit():
             nn.ClipGradByAdaptiveNorm(**bad)
 
 
+# ---- p-norms ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("p", [1, 3, np.inf])
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_a_p_norm_clips_before_the_update(name, p):
+    start, grads = [[1.0, -2.0], [0.5], [2.0], [3.0]], [[3.0, -4.0], [5.0], [7.0], [0.5]]
+    ours = [parameter(a, need_clip=k != 2) for k, a in enumerate(start)]
+    plain = [parameter(a) for a in start]
+    joint, alone = nn.ClipGradByGlobalNorm(2.0, norm_type=p), nn.ClipGradByNorm(0.25, p)
+    opt = getattr(optimizer, name)(0.1, weight_decay=0.2, grad_clip=joint, parameters=[
+        {"params": ours[:3]}, {"params": ours[3:], "grad_clip": alone}])
+    twin = getattr(optimizer, name)(0.1, parameters=plain, weight_decay=0.2)
+    joined = np.array([3.0, 4.0, 5.0])
+    factor = 2 / (5 if p == np.inf else (joined ** p).sum() ** (1 / p))
+    held = [np.array([3.0, -4.0]) * factor, [5 * factor], [7.0], [0.25]]
+    for _ in range(3):
+        give(*zip(ours, grads))
+        give(*zip(plain, held))
+        opt.step()
+        twin.step()
+        opt.clear_grad()
+        twin.clear_grad()
+    for a, b in zip(values(ours), values(plain)):
+        np.testing.assert_allclose(a, b, **CLOSE)
+    rows = opt.explain()
+    assert [row["clip"] for row in rows] == [f"shared {p:g}-norm"] * 2 + ["none", f"own {p:g}-norm"]
+    assert [row["clip_bounds"] for row in rows] == [2, 2, None, 0.25]
+    assert f"shared {p:g}-norm 2 of group 0" in str(rows) and f"own {p:g}-norm 0.25" in str(rows)
+
+
+def test_p_norms_of_one_group_name_are_one_norm():
+    def clip(norm, p):
+        return nn.ClipGradByGlobalNorm(norm, group_name="all", norm_type=p)
+
+    params = [parameter([0.0]) for _ in range(3)]
+    opt = optimizer.SGD(1.0, grad_clip=clip(4.0, 1), parameters=[
+        {"params": params[:1]}, {"params": params[1:2], "grad_clip": clip(4.0, 1)},
+        {"params": params[2:], "grad_clip": nn.ClipGradByGlobalNorm(4.0, norm_type=1)}])
+    give((params[0], [6.0]), (params[1], [-10.0]), (params[2], [8.0]))
+    opt.step()
+    np.testing.assert_allclose([q.item() for q in params], [-1.5, 2.5, -4.0], rtol=1e-6)
+    for other in (clip(4.0, 2), clip(3.0, 1)):
+        with pytest.raises(ValueError, match="shared norm 'all', and one norm_type"):
+            optimizer.SGD(1.0, grad_clip=clip(4.0, 1), parameters=[
+                {"params": params[:1]}, {"params": params[1:], "grad_clip": other}])
+
+
 # ---- an optimizer written the way Paddle's are ---------------------------------------------------------------------
 
 class HandMomentum(Optimizer):
@@ -165,6 +212,7 @@ def train(params, opt, steps=4, seed=0):
 
 
 @pytest.mark.parametrize("clip", [None, nn.ClipGradByValue(0.3), nn.ClipGradByNorm(0.7), nn.ClipGradByGlobalNorm(0.7),
+                                  nn.ClipGradByGlobalNorm(0.7, norm_type=3), nn.ClipGradByNorm(0.7, norm_type=1),
                                   ByMean()])
 @pytest.mark.parametrize("decay", [None, 0.2, L1Decay(0.2)])
 @pytest.mark.parametrize("groups", [False, True])
@@ -380,6 +428,7 @@ def test_on_the_stand_in_gpu():
     with fake_cupy.installed():
         for place in ("cpu", "gpu:0"):
             for cls, clip in ((HandMomentum, nn.ClipGradByGlobalNorm(0.7)), (optimizer.Momentum, ByMean()),
+                              (optimizer.Momentum, nn.ClipGradByGlobalNorm(0.7, norm_type=3)),
                               (optimizer.Momentum, nn.ClipGradByAdaptiveNorm(0.1))):
                 params, opt = built(cls, clip, 0.2)
                 nn.ParameterList(params).to(place)

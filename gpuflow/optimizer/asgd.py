@@ -1,4 +1,6 @@
 """ASGD, Paddle's averaged SGD."""
+import numpy as np
+
 from gpuflow.optimizer.base import Optimizer
 from gpuflow.optimizer.lr.arguments import whole
 from gpuflow_kernels.update import rules
@@ -17,6 +19,7 @@ class ASGD(Optimizer):
     """
 
     rule = rules.asgd
+    also_reads = ("m",)
 
     def __init__(self, learning_rate=0.001, batch_num=1, parameters=None, weight_decay=None, grad_clip=None,
                  multi_precision=False, name=None, *, on_nonfinite="propagate"):
@@ -30,6 +33,15 @@ class ASGD(Optimizer):
 
     def _states(self):
         return ("d", *self._ring)
+
+    def _from_paddle(self, entries):
+        """Paddle keeps the last gradients in one array y, [batch_num, ...], and counts the steps in m."""
+        if "m" not in entries:
+            return None
+        count = int(np.asarray(entries.pop("m")).reshape(-1)[0])
+        if "y" in entries and len(entries["y"]) == len(self._ring):
+            entries.update(zip(self._ring, list(entries.pop("y"))))
+        return count
 
     def _before_run(self, launch):
         if self._batches > 1:

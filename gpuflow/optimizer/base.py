@@ -53,6 +53,9 @@ class Optimizer(PaddleWay):
     rule: Any = None            # an UpdateRule of gpuflow_kernels; may be chosen in __init__
     accumulators: dict = {}     # state of the rule -> its name in state_dict; by default the state's own name
     powers: dict = {}           # name in state_dict -> option b whose power b ** (steps + 1) Paddle keeps there
+    whole_powers = False        # True: it is b ** steps there, in an array as large as the parameter
+    counted: dict = {}          # name in state_dict -> function(steps, **options) that Paddle keeps there, as large
+    also_reads: tuple = ()      # other names in Paddle's files, for _from_paddle
     decoupled = False           # True: a numeric weight_decay is the rule's `decay`, not an L2 penalty
     _ruled = True               # False for a class that takes its steps in its own way
     _decay_key = "weight_decay"
@@ -472,3 +475,10 @@ class Optimizer(PaddleWay):
         load_state(self, state_dict)
 
     set_dict = set_state_dict
+
+    def _from_paddle(self, entries: dict):
+        """Brings one parameter's entries {name: value} of a file into the form of this class, in place.
+
+        Returns how many steps they show, or None. For rules of which Paddle keeps other arrays.
+        """
+        return None

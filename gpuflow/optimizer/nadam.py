@@ -16,7 +16,10 @@ class NAdam(AdamLike):
     """
 
     rule = rules.nadam
-    powers = {}   # Paddle keeps others for this rule
+    powers = {"beta2_pow": "beta2"}
+    whole_powers = True
+    counted = {"momentum_decay_pow": lambda t, **_: 0.96**t,
+               "mu_product": lambda t, beta1, momentum_decay, **_: rules.nadam_mu(t, beta1, momentum_decay)[1]}
 
     def __init__(self, learning_rate=0.002, beta1=0.9, beta2=0.999, epsilon=1e-8, momentum_decay=0.004, parameters=None,
                  weight_decay=None, grad_clip=None, name=None, *, multi_precision=False, on_nonfinite="propagate"):

@@ -15,7 +15,9 @@ class RAdam(AdamLike):
     """
 
     rule = rules.radam
-    powers = {}   # Paddle keeps others for this rule
+    powers = {"beta1_pow": "beta1", "beta2_pow": "beta2"}
+    whole_powers = True
+    counted = {"rho": lambda t, beta2, **_: t * beta2**t / (1 - beta2**t) if t else 1.0}
 
     def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8, parameters=None, weight_decay=None,
                  grad_clip=None, name=None, *, multi_precision=False, on_nonfinite="propagate"):

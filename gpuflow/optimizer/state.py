@@ -1,6 +1,6 @@
 """An optimizer's state as a dict with Paddle's keys, and the way back: checked whole before anything is written.
 
-    "<parameter>_<accumulator>_0"   a state, shaped like the parameter; beta powers have shape [1]
+    "<parameter>_<accumulator>_0"   a state, shaped like the parameter; beta powers have shape [1] (NAdam, RAdam: whole)
     "<parameter>_fp32_master_0_<accumulator>_0"   the same, of a parameter with a master copy
     "master_weights"                {parameter: float32 copy}
     "steps"                         {parameter: updates so far}, in the optimizer's order; Paddle has no such entry
@@ -34,12 +34,17 @@ def state_of(optimizer) -> dict:
         for state, name in _names(optimizer).items():
             if state not in arrays:   # by hand, a parameter may have fewer states than others
                 continue
-            out[f"{prefix}_{name}_0"] = Tensor(arrays[state])
+            key = f"{prefix}_{name}_0"
+            out[key] = _named(key, arrays[state])
         for name, option in optimizer.powers.items():
-            power = np.array([_option(home, option) ** (home.steps + 1)], np.float32)
-            out[f"{prefix}_{name}_0"] = Tensor(power)
+            whole, key = optimizer.whole_powers, f"{prefix}_{name}_0"
+            power = _option(home, option) ** (home.steps if whole else home.steps + 1)
+            out[key] = _named(key, np.full(p.shape if whole else [1], power, np.float32))
+        for name, value in optimizer.counted.items():
+            key = f"{prefix}_{name}_0"
+            out[key] = _named(key, np.full(p.shape, value(home.steps, **dict(home.strategy.options)), np.float32))
         if home.master is not None:
-            masters[p.name] = Tensor(home.master)
+            masters[p.name] = _named(p.name + MASTER, home.master)
         steps[p.name] = home.steps
     if masters:
         out["master_weights"] = masters
@@ -51,6 +56,12 @@ def state_of(optimizer) -> dict:
     if more:
         out["LR_Schedulers"] = {name: schedule.state_dict() for name, schedule in more.items()}
     return out
+
+
+def _named(name: str, array) -> Tensor:
+    tensor = Tensor(array)
+    tensor.name = name   # stored in files; two of the same state are alike
+    return tensor
 
 
 def _more_schedules(optimizer) -> dict:
@@ -94,7 +105,7 @@ class _Loading:
         self.mismatched: list[str] = []
         self.silent: list = []
         self.steps_of: dict = {}
-        names = [*_names(optimizer).values(), *optimizer.powers]
+        names = [*_names(optimizer).values(), *optimizer.powers, *optimizer.counted, *optimizer.also_reads]
         middle = f"(?:_{re.escape(optimizer._name)})?" if optimizer._name else ""
         key_form = re.compile(rf"(.+?)(?:_fp32_master_\d+)?{middle}_({'|'.join(map(re.escape, names)) or '(?!)'})_\d+")
         for key, value in entries.items():
@@ -103,6 +114,10 @@ class _Loading:
                 self.unknown.append(key)
             else:
                 self.saved.setdefault(found[1], {})[found[2]] = value
+        for name, saved in self.saved.items():
+            steps = optimizer._from_paddle(saved)
+            if steps is not None:
+                self.steps.setdefault(name, steps)
 
     def plan(self) -> list:
         """[(array to write, values)]. ValueError when the state does not fit."""
@@ -188,7 +203,9 @@ class _Loading:
                 power = float(_array(entries[name]).reshape(-1)[0])
                 base = _option(home, option)
                 if 1e-30 < power < 1 and 0 < base < 1:   # below that float32 has too few digits left
-                    return max(round(math.log(power) / math.log(base)) - 1, 0)
+                    return max(round(math.log(power) / math.log(base)) - (not self.optimizer.whole_powers), 0)
+                if power == 1 and self.optimizer.whole_powers:
+                    return 0
         options = dict(home.strategy.options)
         if self.optimizer.numbers(1, **options) != self.optimizer.numbers(1000, **options):
             self.missing.append(f"steps[{saved_name!r}]")

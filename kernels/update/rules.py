@@ -232,15 +232,22 @@ adamax = UpdateRule(
 _products: dict[tuple[float, float], list[float]] = {}  # NAdam's running product of mu_t, per (beta1, momentum_decay)
 
 
-def _nadam(t, beta1=0.9, beta2=0.999, epsilon=1e-8, momentum_decay=0.004):
+def nadam_mu(t, beta1, momentum_decay):
+    """The momentum of step t and the product of those of steps 1 to t."""
     def mu(k):
         return beta1 * (1 - 0.5 * 0.96 ** (k * momentum_decay))
 
     products = _products.setdefault((beta1, momentum_decay), [1.0])
     while len(products) <= t:
         products.append(products[-1] * mu(len(products)))
+    return mu(t), products[t]
+
+
+def _nadam(t, beta1=0.9, beta2=0.999, epsilon=1e-8, momentum_decay=0.004):
+    mu, product = nadam_mu(t, beta1, momentum_decay)
+    next_mu, _ = nadam_mu(t + 1, beta1, momentum_decay)
     return {**_moments(t, beta1, beta2), "epsilon": epsilon, "v_correction": 1 / (1 - beta2**t),
-            "m_share": mu(t + 1) / (1 - products[t] * mu(t + 1)), "g_share": (1 - mu(t)) / (1 - products[t])}
+            "m_share": next_mu / (1 - product * next_mu), "g_share": (1 - mu) / (1 - product)}
 
 
 nadam = UpdateRule(

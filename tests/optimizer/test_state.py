@@ -120,6 +120,8 @@ PADDLE_KEYS = {
     "Adam": {"moment1": (2,), "moment2": (2,), "moment2_max": (2,), "beta1_pow_acc": (1,), "beta2_pow_acc": (1,)},
     "AdamW": {"moment1": (2,), "moment2": (2,), "beta1_pow_acc": (1,), "beta2_pow_acc": (1,)},
     "Adamax": {"moment": (2,), "inf_norm": (2,), "beta1_pow_acc": (1,)},
+    "NAdam": {"moment1": (2,), "moment2": (2,), "momentum_decay_pow": (2,), "beta2_pow": (2,), "mu_product": (2,)},
+    "RAdam": {"moment1": (2,), "moment2": (2,), "beta1_pow": (2,), "beta2_pow": (2,), "rho": (2,)},
     "Rprop": {"prevs": (2,), "learning_rates": (2,)},
     "Lamb": {"moment1": (2,), "moment2": (2,), "beta1_pow_acc": (1,), "beta2_pow_acc": (1,)}}
 
@@ -155,8 +157,7 @@ def test_a_state_without_step_counts_is_read_from_the_beta_powers():
     same(values(again), values(params))
     params, opt = build("NAdam", "uncounted")
     train(params, opt, 2)
-    state = saved(opt)
-    del state["steps"]
+    state = {key: value for key, value in saved(opt).items() if key != "steps" and "beta2_pow" not in key}
     with pytest.raises(ValueError, match=r"missing: steps\['uncounted_0'\]"):
         opt.set_state_dict(state)
 

@@ -1,4 +1,4 @@
-"""One weight, shared by name, looked up with sparse gradients and used whole as well: it trains as if all were dense."""
+"""One weight, shared by name, looked up with sparse gradients and used whole: it trains as if all were dense."""
 import numpy as np
 import pytest
 

@@ -7,6 +7,7 @@ only ever adds. A result says the machine, the load, the versions and the commit
 A candidate whose package cannot be imported beside the others is a `Peer`: a function like the rest that has a process
 of its own, with an interpreter of its own, do the work.
 """
+import argparse
 import importlib.metadata
 import json
 import os
@@ -17,7 +18,10 @@ import sys
 import time
 from pathlib import Path
 
-RESULTS = Path(__file__).resolve().parent / "results"
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA")   # whose threads <POOL>_NUM_THREADS counts
+REST = 0.15   # seconds: OpenBLAS's threads spin for 0.11 after their work, torch's and Numba's for 0.005
 
 
 def alternate(candidates: dict, rounds: int = 30, warm_up: int = 3, synchronize=None, *, calls: int = 1,
@@ -67,7 +71,7 @@ class Peer:
 
     def __init__(self, python: str, module: str):
         self.command = [python, "-m", module, "--serve"]
-        self.process = subprocess.Popen(self.command, cwd=RESULTS.parent.parent, stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(self.command, cwd=HERE.parent, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
 
     def candidate(self, *words: str):
@@ -111,6 +115,49 @@ def serve(make) -> None:
         print(json.dumps(found), file=answers, flush=True)
 
 
+def can_import(python: str, package: str) -> bool:
+    """Whether this interpreter finds the package; nothing is imported."""
+    looked = f"import importlib.util as u; raise SystemExit(u.find_spec({package!r}) is None)"
+    return subprocess.run([python, "-c", looked], capture_output=True).returncode == 0
+
+
+def beside_torch(name: str, page: str, cases: dict, gpuflow, torch, *, rounds: int, calls: int) -> None:
+    """main() of bench/<name>.py, which times gpuflow beside torch on the CPU; page is its docstring.
+
+    cases: {title: arguments}. gpuflow(*arguments) and torch(*arguments) return the function to time, of no arguments;
+    each lives in a Peer, torch's with the interpreter of --torch-python. Without a torch there gpuflow runs alone.
+    rounds, calls: as in `alternate`; --rounds changes the first.
+    """
+    parser = argparse.ArgumentParser(description=page, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--torch-python", default=sys.executable, help="an interpreter that has torch")
+    parser.add_argument("--cases", default="", help="only cases whose title holds this")
+    parser.add_argument("--threads", type=int, default=2,
+                        help="of each side; with neighbours on the machine 1 says more, two wait for each other")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        return serve(lambda side, title: {"gpuflow": gpuflow, "torch": torch}[side](*cases[title]))
+
+    # both sides inherit these
+    os.environ |= {"GPUFLOW_DEVICE": "cpu"} | {f"{pool}_NUM_THREADS": str(given.threads) for pool in POOLS}
+    peers, more = {}, {"threads": given.threads}
+    if can_import(given.torch_python, "torch"):
+        peers["torch"] = Peer(given.torch_python, f"bench.{name}")
+        more["torch"] = peers["torch"].ask("version", "torch")
+    else:
+        print(f"left out: {given.torch_python} has no torch; --torch-python names one that has")
+    peers["gpuflow"] = Peer(sys.executable, f"bench.{name}")
+    found = {}
+    for title in (t for t in cases if given.cases in t):
+        candidates = {side: peer.candidate(side, title) for side, peer in peers.items()}
+        found[title] = alternate(candidates, given.rounds, warm_up=10, calls=calls, rest=REST)
+        print(table(title, found[title]), flush=True)
+    for peer in peers.values():
+        peer.close()
+    record(name, found, more)
+
+
 def machine() -> dict:
     """What a reader needs to place a number: processor, cores, load, GPU, versions, commit."""
     versions = {}
@@ -139,19 +186,17 @@ def _gpu() -> str | None:
 
 
 def _commit() -> str | None:
-    here = Path(__file__).resolve().parent
-
     def git(*words):
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True).stdout.strip()
 
     changed = "+changes" if git("status", "--porcelain", "--untracked-files=no", "--", "..") else ""
     return git("rev-parse", "--short", "HEAD") + changed or None
 
 
-def record(name: str, results: dict, versions: dict | None = None) -> None:
-    """Appends {date, machine, results} as one line to bench/results/<name>.jsonl. versions: those of peers that this
-    interpreter does not see."""
+def record(name: str, results: dict, more: dict | None = None) -> None:
+    """Appends {date, machine, results} as one line to bench/results/<name>.jsonl. more: what `machine` does not see,
+    such as the versions of peers."""
     RESULTS.mkdir(exist_ok=True)
-    line = {"date": time.strftime("%Y-%m-%d"), "machine": machine() | (versions or {}), "results": results}
+    line = {"date": time.strftime("%Y-%m-%d"), "machine": machine() | (more or {}), "results": results}
     with open(RESULTS / f"{name}.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -10,11 +10,10 @@ one that the interpreter cannot import is left out, and said so.
 
 import argparse
 import os
-import subprocess
 import sys
 
 from bench import adamw_steps as steps
-from bench.harness import Peer, alternate, record, table
+from bench.harness import Peer, alternate, can_import, record, table
 
 # package: the candidates that need it
 PEERS = {"torch": ("torch fused", "torch foreach"), "optax": ("optax",), "paddle": ("paddle",)}
@@ -23,11 +22,6 @@ DISTRIBUTION = {"torch": ["torch"], "optax": ["optax", "jax"], "paddle": ["paddl
 # XLA compiles 2000 leaves for minutes: there optax gets one flat array of as many elements, which is its best case
 INSTEAD = {("optax", "small"): "optax flat"}
 REST = 0.25   # Intel's OpenMP, in Paddle, spins for 0.2 s after its work
-
-
-def can_import(python: str, package: str) -> bool:
-    looked = f"import importlib.util as u; raise SystemExit(u.find_spec({package!r}) is None)"
-    return subprocess.run([python, "-c", looked], capture_output=True).returncode == 0
 
 
 def main():

@@ -10,7 +10,7 @@ gpuflow/ops/norm.py.
 
 Sums run in the array's dtype within a run of neighbours, or down its lanes, and in float64 beyond. One thread:
 most time around these calls goes to BLAS, whose waiting threads and OpenMP's would fight for the cores
-(bench/results/nn_ops.md).
+(bench/results/peers_nn.md).
 """
 import math
 

@@ -5,7 +5,7 @@ in gpuflow/ops/patches.py and pool.py. `geometry`, 15 ints: sizes D, H, W of the
 stride; dilation. `low`, 3 ints: how far window 0 begins before the input.
 
 One thread: the products around these calls use all cores, and BLAS's waiting threads and OpenMP's would fight for them
-(bench/results/nn_ops.md).
+(bench/results/peers_nn.md).
 """
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""The kernels' benchmark runs on both devices; for a GPU on the stand-in, and without Numba."""
+"""The kernels' benchmark runs for a GPU, on the stand-in and without Numba; the one beside torch runs without torch."""
 
 import json
 import os
@@ -53,3 +53,25 @@ def test_the_gpu_benchmark_without_numba(tmp_path):
     # 2 ms by the events for 10 calls
     assert line["results"]["sets"]["gpt2"]["gpuflow, graph"] == {"median": 2e-4, "best": 2e-4}
     assert line["results"]["memory"]["global_norm"]["ms"] == 0.2
+
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+from bench import harness, peers_eager as bench
+harness.RESULTS = Path(sys.argv[1])
+harness.can_import = lambda python, package: False
+sys.argv = ["bench", "--rounds", "1", "--cases", "without", "--threads", "1"]
+harness.beside_torch("peers_eager", "", bench.CASES, bench.gpuflow_case, bench.torch_case, rounds=9, calls=2)
+"""
+
+
+def test_the_benchmark_beside_torch_runs_alone_where_there_is_none(tmp_path):
+    done = subprocess.run([sys.executable, "-W", "error", "-c", WITHOUT_TORCH, str(tmp_path)], cwd=ROOT,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "left out" in done.stdout
+    line = json.loads((tmp_path / "peers_eager.jsonl").read_text())
+    assert line["machine"]["threads"] == 1
+    (times,) = line["results"].values()
+    assert set(times) == {"gpuflow"} and 0 < times["gpuflow"]["best"] <= times["gpuflow"]["median"] < 1

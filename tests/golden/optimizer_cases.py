@@ -149,12 +149,34 @@ OTHERS = {
     },
 }
 
+# Every optimizer under every clip and decay, with a rate of w's own.
+GRID = {"sgd": RULES["sgd"], "momentum_nesterov": RULES["momentum_nesterov"], "adam": RULES["adam"],
+        **{name.partition("/")[0]: OTHERS[name] for name in (
+            "adagrad/plain", "adadelta/plain", "adamax/plain", "rmsprop/centered_momentum", "nadam/own_numbers",
+            "radam/own_numbers", "asgd/of_three")}}
+CLIPS = {"value": CLIP_VALUE, "norm": CLIP_NORM, "global": CLIP_GLOBAL, "none": None}
+DECAYS = {"l1": ["L1Decay", 0.2], "l2": ["L2Decay", 0.2], "float": 0.2, "none": None}
+
+
+def _under(rule, clip, **args):
+    return {**rule, **({"clip": clip} if clip else {}), "attr": {"w": {"learning_rate": 0.5}},
+            "args": {**rule["args"], **args}}
+
+
+ALL_PAIRS = {f"{rule}/{clip}_{decay}": _under(GRID[rule], CLIPS[clip], weight_decay=DECAYS[decay])
+             for rule in GRID for clip in CLIPS for decay in DECAYS}
+for _name, _clip in CLIPS.items():   # these take no such decay, or only numbers
+    ALL_PAIRS[f"rprop/{_name}"] = {**OTHERS["rprop/bounded"], **({"clip": _clip} if _clip else {})}
+    for _decay in (0.0, 0.3):
+        ALL_PAIRS[f"lamb/{_name}_{_decay}"] = _under(OTHERS["lamb/plain"], _clip, lamb_weight_decay=_decay)
+        ALL_PAIRS[f"adamw/{_name}_{_decay}"] = _under(RULES["adamw"], _clip, weight_decay=_decay)
+
 CASES = {
     f"{rule}/{strategy}": {**RULES[rule], **STRATEGIES[strategy]}
     for rule in RULES
     for strategy in STRATEGIES
     if not (RULES[rule]["optimizer"] == "AdamW" and strategy in NOT_WITH_ADAMW)
-} | OTHERS
+} | OTHERS | ALL_PAIRS
 
 _runs = count()
 

@@ -269,3 +269,14 @@ def test_explain():
 def test_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         optimizer.SGD(**{"learning_rate": 0.1, **arguments(parameter([1.0]))})
+
+
+def test_a_rate_scales_the_steps_of_rprop():
+    """Paddle does not look at it there."""
+    p, q = parameter([1.0]), parameter([1.0], learning_rate=0.5)
+    opt = optimizer.Rprop(0.1, learning_rate_range=(0.01, 1.0), parameters=[p, q])
+    for _ in range(2):
+        give((p, [2.0]), (q, [2.0]))
+        opt.step()
+        opt.clear_grad()
+    np.testing.assert_allclose([p.item(), q.item()], [0.78, 0.89], rtol=1e-6)   # 0.1, then 0.1 · 1.2

@@ -38,7 +38,8 @@ class ASGD(Optimizer):
         """Paddle keeps the last gradients in one array y, [batch_num, ...], and counts the steps in m."""
         if "m" not in entries:
             return None
-        count = int(np.asarray(entries.pop("m")).reshape(-1)[0])
+        count = entries.pop("m")
+        count = int(count.item() if hasattr(count, "item") else np.asarray(count).item())   # on any device
         if "y" in entries and len(entries["y"]) == len(self._ring):
             entries.update(zip(self._ring, list(entries.pop("y"))))
         return count

@@ -296,7 +296,8 @@ def test_a_rule_of_ones_own(engine):
     )
     mine.check_step()
     shipped.check_step()
-    np.testing.assert_allclose(mine.bucket.param, shipped.bucket.param)
+    # two texts, which the compiler may contract differently: a few roundings of float32
+    np.testing.assert_allclose(mine.bucket.param, shipped.bucket.param, rtol=1e-6, atol=1e-7)
 
 
 def test_no_rows_and_only_empty_rows(engine):

@@ -9,7 +9,6 @@ import pytest
 import gpuflow
 import gpuflow as paddle
 from gpuflow import optimizer as optim
-from tests import fake_cupy
 from tests.golden.amp_cases import SCALES
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "amp.json").read_text())
@@ -26,17 +25,6 @@ def last_block():
     """The block entered last is one in float16: after bfloat16 a scaler switches itself off."""
     with paddle.amp.auto_cast(dtype="float16"):
         pass
-
-
-@pytest.fixture(params=["cpu", "stand-in for CuPy"])
-def place(request):
-    """The CPU, and the stand-in for CuPy as gpu:0."""
-    if request.param == "cpu":
-        yield "cpu"
-    else:
-        with fake_cupy.installed():
-            paddle.set_device("gpu:0")
-            yield "gpu:0"
 
 
 def model_and_data(seed=0):

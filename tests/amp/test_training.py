@@ -5,18 +5,6 @@ import pytest
 import gpuflow
 import gpuflow as paddle
 from gpuflow import nn, optimizer as optim
-from tests import fake_cupy
-
-
-@pytest.fixture(params=["cpu", "stand-in for CuPy"])
-def place(request):
-    """The CPU, and the stand-in for CuPy as gpu:0."""
-    if request.param == "cpu":
-        yield "cpu"
-    else:
-        with fake_cupy.installed():
-            paddle.set_device("gpu:0")
-            yield "gpu:0"
 
 
 class Net(nn.Layer):

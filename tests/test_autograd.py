@@ -373,3 +373,17 @@ def test_gradient_dtype_and_shape_are_the_inputs():
     (x * y).sum().backward()
     assert x.grad.shape == [2, 1] and x.grad.dtype is gpuflow.float32
     assert y.grad.shape == [1, 3] and y.grad.dtype is gpuflow.float64
+
+
+@pytest.mark.parametrize("layer", [lambda: gpuflow.nn.Conv2D(1, 2, 3), lambda: gpuflow.nn.Linear(6, 4)])
+def test_a_frozen_layer_keeps_no_activations_and_a_first_layer_no_weights(layer):
+    layer = layer()
+    rank = layer.weight.ndim
+    x = gpuflow.ones([2, 1, 6, 6] if rank == 4 else [2, 6])
+    assert layer(x)._node.saved.weight is None and layer(x)._node.saved.x is not None
+    layer.weight.stop_gradient = True
+    x.stop_gradient = False
+    out = layer(x)
+    assert out._node.saved.x is None and out._node.saved.weight is not None
+    out.sum().backward()
+    assert x.grad is not None and layer.weight.grad is None and layer.bias.grad is not None

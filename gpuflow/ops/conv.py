@@ -95,7 +95,8 @@ def _prepared(xp, *arrays):
     return arrays
 
 
-@op("conv", infer=_conv_spec, saves=("x", "weight", "bias_shape"), writes=("weight", "bias"))
+@op("conv", infer=_conv_spec, saves=("x", "weight", "x_shape", "weight_shape"),
+    saved_for={"x": "weight", "weight": "x"}, writes=("weight", "bias"))
 def conv(xp, x, weight, bias=None, *, stride, padding, dilation, groups=1, channels_last=False):
     """The cross-correlation of x [N, C, *S] with weight [O, C / groups, *kernel], plus bias [O]; result [N, O, *S'].
 
@@ -126,20 +127,19 @@ def conv(xp, x, weight, bias=None, *, stride, padding, dilation, groups=1, chann
 
 @conv.grad
 def conv_grad(xp, g, saved, *, stride, padding, dilation, groups=1, channels_last=False):
-    x, weight = saved.x, saved.weight
-    sizes = x.shape[1:-1] if channels_last else x.shape[2:]
-    padding, dilation = patches.resolved_padding(padding, sizes, weight.shape[2:], stride, dilation)
+    sizes, kernel = saved.x_shape[1:-1] if channels_last else saved.x_shape[2:], saved.weight_shape[2:]
+    padding, dilation = patches.resolved_padding(padding, sizes, kernel, stride, dilation)
     attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
              "channels_last": channels_last}
     into = saved.into or (None, None, None)
     to_x = to_weight = to_bias = None
     if saved.needs[0]:
-        to_x = conv_input_grad(xp, g, weight, sizes=tuple(sizes), **attrs)
+        to_x = conv_input_grad(xp, g, saved.weight, sizes=tuple(sizes), **attrs)
     if saved.needs[1]:
         if into[1] is None:
-            to_weight = conv_weight_grad(xp, x, g, kernel=tuple(weight.shape[2:]), **attrs)
+            to_weight = conv_weight_grad(xp, saved.x, g, kernel=tuple(kernel), **attrs)
         else:
-            to_weight = _weight_gradient(xp, x, g, into[1], **attrs)
+            to_weight = _weight_gradient(xp, saved.x, g, into[1], **attrs)
     if saved.needs[2]:
         to_bias = xp.sum(g, axis=tuple(i for i in range(g.ndim) if i != (g.ndim - 1 if channels_last else 1)))
     return to_x, to_weight, to_bias

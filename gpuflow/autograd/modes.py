@@ -11,7 +11,6 @@ class _GradMode:
 
     def __init__(self, func=None):
         self._before: list = []
-        self._func = func
 
     def __new__(cls, func=None) -> Any:
         self = super().__new__(cls)

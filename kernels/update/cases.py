@@ -115,6 +115,14 @@ class Problem:
     def true_parameter(self):
         return self.bucket.param if self.bucket.master is None else self.bucket.master
 
+    def check_three_steps(self):
+        """Two steps, and one with every third row inactive; two number sets of different rates."""
+        for _ in range(2):
+            self.check_step(lr=[0.1, 0.02])
+            self.new_gradients()
+        self.step.set_active(np.arange(len(self.sizes)) % 3 != 1)
+        self.check_step(lr=[0.1, 0.02])
+
     def check_step(self, lr=0.1, numbers=None, *, ema_decay=None, **run):
         """Runs one step; raises AssertionError where any buffer differs from the reference, or padding changed."""
         bucket, step = self.bucket, self.step

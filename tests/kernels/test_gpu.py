@@ -25,12 +25,7 @@ def cupy():
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_every_rule_with_every_strategy(rule, cupy):
-    problem = Problem(rule, columns=every_strategy(9), xp=cupy)
-    for _ in range(2):
-        problem.check_step(lr=[0.1, 0.02])
-        problem.new_gradients()
-    problem.step.set_active(np.arange(9) % 3 != 1)
-    problem.check_step(lr=[0.1, 0.02])
+    Problem(rule, columns=every_strategy(9), xp=cupy).check_three_steps()
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,7 @@ def build_the_host_kernels_together():
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_every_rule_with_every_strategy(rule, engine):
-    problem = Problem(rule, columns=every_strategy(9), engine=engine)
-    for _ in range(2):
-        problem.check_step(lr=[0.1, 0.02])
-        problem.new_gradients()
-    problem.step.set_active(np.arange(9) % 3 != 1)
-    problem.check_step(lr=[0.1, 0.02])
+    Problem(rule, columns=every_strategy(9), engine=engine).check_three_steps()
 
 
 @pytest.mark.parametrize(

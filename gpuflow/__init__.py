@@ -23,7 +23,7 @@ from gpuflow.device import (
     is_compiled_with_cuda as is_compiled_with_cuda,
     set_device as set_device,
 )
-from gpuflow.dispatch import in_dynamic_mode as in_dynamic_mode, is_tensor as is_tensor
+from gpuflow.dispatch import in_dynamic_mode as in_dynamic_mode
 from gpuflow.dtypes import (
     bfloat16 as bfloat16,
     complex64 as complex64,
@@ -52,6 +52,7 @@ from gpuflow.random import get_rng_state as get_rng_state, seed as seed, set_rng
 from gpuflow.tensor import (
     Tensor as Tensor,
     from_dlpack as from_dlpack,
+    is_tensor as is_tensor,
     set_printoptions as set_printoptions,
     to_tensor as to_tensor,
 )

@@ -137,7 +137,3 @@ def promoted(op, inputs):
             inputs[i] = call(OPS["cast"], (inputs[i],), {"dtype": kind})
     return inputs
 
-
-def is_tensor(x) -> bool:
-    """True for a Tensor."""
-    return isinstance(x, Tensor)

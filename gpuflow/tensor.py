@@ -381,6 +381,11 @@ def _rebuild(array, stop_gradient, name):
     return Tensor(array, stop_gradient, name)
 
 
+def is_tensor(x) -> bool:
+    """True for a Tensor."""
+    return isinstance(x, Tensor)
+
+
 def to_tensor(data, dtype=None, place=None, stop_gradient: bool = True) -> Tensor:
     """A new Tensor from Python numbers, nested lists, NumPy or CuPy arrays, DLPack objects or another tensor.
 

@@ -1,8 +1,8 @@
 """CUDA devices: counting, waiting, memory figures, streams. Everything here needs a GPU, but for counting them.
 
 Memory figures speak of CuPy's memory pool, where all of gpuflow's arrays come from: "allocated" is what live arrays
-hold, "reserved" what the pool has taken from the driver. The peaks are those seen at calls of this module, and inside
-`track_peak_memory`, which looks at every allocation, all of them.
+hold, "reserved" what the pool has taken from the driver. The peaks are those seen at calls of this module, and within
+`track_peak_memory` those of every allocation.
 """
 import contextlib
 from typing import NamedTuple

@@ -5,10 +5,6 @@ from gpuflow import device
 from gpuflow.tensor import Tensor
 
 
-def is_tensor(value) -> bool:
-    return isinstance(value, Tensor)
-
-
 def host_array(value) -> np.ndarray:
     """The numbers of a Tensor, a CuPy or a NumPy array as a NumPy array (for a CPU tensor: the same memory)."""
     return device.to_numpy(value._array if isinstance(value, Tensor) else value)

@@ -6,9 +6,9 @@ import numpy as np
 
 from gpuflow import device
 from gpuflow.errors import explain
-from gpuflow.io.arrays import is_tensor, wrap
+from gpuflow.io.arrays import wrap
 from gpuflow.io.dataset import ComposeDataset, Subset, TensorDataset
-from gpuflow.tensor import Tensor
+from gpuflow.tensor import Tensor, is_tensor
 
 
 def default_collate_fn(batch):

@@ -12,8 +12,9 @@ import numpy as np
 
 from gpuflow import device
 from gpuflow.errors import explain
-from gpuflow.io.arrays import host_array, in_c_order, is_bfloat16, is_tensor, memory_key
+from gpuflow.io.arrays import host_array, in_c_order, is_bfloat16, memory_key
 from gpuflow.io.pickle_reader import DEEPEST, CheckpointError
+from gpuflow.tensor import is_tensor
 
 NAME_TABLE = "StructuredToParameterName@@"
 SLICE_TABLE = "UnpackBigParamInfor@@"   # spelled as Paddle spells it

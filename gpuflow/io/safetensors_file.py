@@ -18,8 +18,9 @@ import numpy as np
 
 from gpuflow import device
 from gpuflow.errors import explain
-from gpuflow.io.arrays import host_array, in_c_order, is_tensor, memory_key
+from gpuflow.io.arrays import host_array, in_c_order, memory_key
 from gpuflow.io.pickle_reader import DEEPEST, CheckpointError
+from gpuflow.tensor import is_tensor
 
 STRUCTURE = "gpuflow.structure"
 _TYPES = {"BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "F16": "float16",

@@ -9,8 +9,9 @@ import numpy as np
 
 from gpuflow import random
 from gpuflow.errors import explain
-from gpuflow.io.arrays import host_array, is_tensor
+from gpuflow.io.arrays import host_array
 from gpuflow.io.dataset import IterableDataset
+from gpuflow.tensor import is_tensor
 
 
 def _positive(where: str, name: str, value) -> int:

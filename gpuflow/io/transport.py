@@ -10,8 +10,8 @@ from multiprocessing import reduction
 
 import numpy as np
 
-from gpuflow.io.arrays import host_array, is_tensor
-from gpuflow.tensor import Tensor
+from gpuflow.io.arrays import host_array
+from gpuflow.tensor import Tensor, is_tensor
 
 # Bytes of one array from which shared memory wins. Microseconds per batch of one array, by block and by message (2 CPU
 # cores, Python 3.11): 128 kB 182, 87; 256 kB 147, 442; 1 MB 237, 1225; 16 MB 2288, 32966.

@@ -360,7 +360,7 @@ def pin_memory(self):
 
 
 def backward(self, grad_tensor=None, retain_graph=False):
-    """Adds to `grad` of every leaf the gradient of this tensor, which has one element or comes with grad_tensor."""
+    """Adds to `grad` of every leaf the gradient of this tensor, which starts from grad_tensor (default: ones)."""
     tape.backward(self, grad_tensor, retain_graph)
 
 

@@ -146,10 +146,17 @@ def test_backward_twice_needs_retain_graph():
         y.backward()
 
 
+def test_a_loss_of_several_elements_starts_from_ones_and_says_so():
+    x = leaf(1.0, 2.0)
+    with pytest.warns(UserWarning, match=r"one element.*shape.*\[2\].*mean") as told:
+        (x * x).backward()
+    assert x.grad.tolist() == [2, 4] and told[0].filename == __file__
+    (x * 3.0).backward(gpuflow.ones_like(x))   # said: nothing to warn of
+    assert x.grad.tolist() == [5, 7]
+
+
 def test_messages_of_a_wrong_backward():
     x = leaf(1.0, 2.0)
-    with pytest.raises(RuntimeError, match=r"one element.*shape.*\[2\]"):
-        (x * 2.0).backward()
     with pytest.raises(RuntimeError, match="stop_gradient=False"):
         gpuflow.to_tensor([1.0]).backward()
     with pytest.raises(ValueError, match=r"shape.*\[2\].*\[3\]"):

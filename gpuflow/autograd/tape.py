@@ -7,6 +7,7 @@ The walk calls each op's gradient function on raw arrays. With `create_graph` it
 values (traced.py), whose every operation is recorded again.
 """
 import heapq
+import warnings
 
 import numpy as np
 
@@ -219,7 +220,8 @@ def start(walk, outputs, grads):
 def backward(tensors, grad_tensors=None, retain_graph: bool = False) -> None:
     """Adds to `grad` of every leaf the gradient of the sum of `tensors` (each weighted by its entry in grad_tensors).
 
-    tensors: a Tensor or a list; a loss of one element needs no grad_tensors entry (None means ones).
+    tensors: a Tensor or a list. grad_tensors: what each starts from, None for ones; where that is left out for a tensor
+    of several elements a warning says so, since a loss that nobody reduced trains at a rate too high by its size.
     retain_graph: keep the graph for another backward; otherwise it is freed, and going back again is a RuntimeError.
     """
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
@@ -228,10 +230,10 @@ def backward(tensors, grad_tensors=None, retain_graph: bool = False) -> None:
     if len(grads) != len(tensors):
         raise ValueError(explain("backward", f"{len(tensors)} grad_tensors, one per tensor", str(len(grads))))
     for tensor, g in zip(tensors, grads, strict=True):
-        if g is None and isinstance(tensor, Tensor) and tensor._array.size != 1:
-            raise RuntimeError(explain("backward", "a loss with one element, or a gradient to start from",
-                                       f"shape {list(tensor._array.shape)} and no gradient",
-                                       "loss.mean().backward(), or pass grad_tensor"))
+        if g is None and isinstance(tensor, Tensor) and tensor._array.size > 1:
+            warnings.warn(explain("backward", "a loss with one element, or a gradient to start from",
+                                  f"shape {list(tensor._array.shape)} and no gradient; it starts from ones",
+                                  "loss.mean().backward(), or pass grad_tensor"), stacklevel=3)
     own: set = set()
     start(Walk(lambda leaf, g: accumulate(leaf, g, own), False, retain_graph), tensors, grads)
 

@@ -12,6 +12,7 @@ from gpuflow.optimizer.arena import common_place
 from gpuflow.optimizer.base import Optimizer
 from gpuflow.optimizer.line_search import Point, strong_wolfe
 from gpuflow.optimizer.lr.arguments import choice, number, whole
+from gpuflow.optimizer.state import named
 from gpuflow.tensor import Tensor
 
 CURVATURE = 1e-10   # y · s below this says nothing about the curvature
@@ -203,9 +204,11 @@ class _Memory:
         """Under Paddle's names."""
         out: dict = {"func_evals": self.evaluations, "n_iter": self.iterations}
         if self.last is not None:
-            out |= {"d": Tensor(self.last[0]), "prev_flat_grad": Tensor(self.last[1]), "alpha": self.length,
-                    "old_yk": [Tensor(y) for y, _, _ in self.pairs], "old_sk": [Tensor(s) for _, s, _ in self.pairs],
-                    "ro": [rho for _, _, rho in self.pairs], "H_diag": self.scale}
+            changes, moves, rho = zip(*self.pairs, strict=True) if self.pairs else ((), (), ())
+            out |= {"d": named("lbfgs_d", self.last[0]), "prev_flat_grad": named("lbfgs_prev_flat_grad", self.last[1]),
+                    "old_yk": [named(f"lbfgs_old_yk_{k}", y) for k, y in enumerate(changes)],
+                    "old_sk": [named(f"lbfgs_old_sk_{k}", s) for k, s in enumerate(moves)],
+                    "ro": list(rho), "H_diag": self.scale, "alpha": self.length}
         return out
 
     @classmethod

@@ -35,16 +35,16 @@ def state_of(optimizer) -> dict:
             if state not in arrays:   # by hand, a parameter may have fewer states than others
                 continue
             key = f"{prefix}_{name}_0"
-            out[key] = _named(key, arrays[state])
+            out[key] = named(key, arrays[state])
         for name, option in optimizer.powers.items():
             whole, key = optimizer.whole_powers, f"{prefix}_{name}_0"
             power = _option(home, option) ** (home.steps if whole else home.steps + 1)
-            out[key] = _named(key, np.full(p.shape if whole else [1], power, np.float32))
+            out[key] = named(key, np.full(p.shape if whole else [1], power, np.float32))
         for name, value in optimizer.counted.items():
             key = f"{prefix}_{name}_0"
-            out[key] = _named(key, np.full(p.shape, value(home.steps, **dict(home.strategy.options)), np.float32))
+            out[key] = named(key, np.full(p.shape, value(home.steps, **dict(home.strategy.options)), np.float32))
         if home.master is not None:
-            masters[p.name] = _named(p.name + MASTER, home.master)
+            masters[p.name] = named(p.name + MASTER, home.master)
         steps[p.name] = home.steps
     if masters:
         out["master_weights"] = masters
@@ -58,9 +58,10 @@ def state_of(optimizer) -> dict:
     return out
 
 
-def _named(name: str, array) -> Tensor:
+def named(name: str, array) -> Tensor:
+    """A tensor over the array. Names are stored in files: with these, two files of the same state are alike."""
     tensor = Tensor(array)
-    tensor.name = name   # stored in files; two of the same state are alike
+    tensor.name = name
     return tensor
 
 

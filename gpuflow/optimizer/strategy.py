@@ -229,22 +229,36 @@ def check_norm_groups(owner: str, rows) -> None:
 
 
 class StrategyTable(list):
-    """What `optimizer.explain()` returns: one dict per parameter; as text, a table. frozen: names without a row."""
+    """What `optimizer.explain()` returns: one dict per parameter; as text and in a notebook, a table.
+
+    frozen: names without a row.
+    """
+
+    HEADER = ("parameter", "shape", "dtype", "rate", "l1", "l2", "decay", "clip", "options", "why")
 
     def __init__(self, rows, frozen):
         super().__init__(rows)
         self.frozen = frozen
 
     def __str__(self):
-        header = ["parameter", "shape", "dtype", "rate", "l1", "l2", "decay", "clip", "options", "why"]
-        cells = [header, *[_cells(row) for row in self]]
-        widths = [max(len(line[k]) for line in cells) for k in range(len(header))]
+        cells = [self.HEADER, *[_cells(row) for row in self]]
+        widths = [max(len(line[k]) for line in cells) for k in range(len(self.HEADER))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
         if self.frozen:
             lines.append(f"frozen, no row: {', '.join(self.frozen)}")
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape  # a notebook has it already
+
+        def line(tag, cells):
+            return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in cells)}</tr>"
+
+        rows = [line("th", self.HEADER), *[line("td", _cells(row)) for row in self]]
+        frozen = f"<p>frozen, no row: {escape(', '.join(self.frozen))}</p>" if self.frozen else ""
+        return f"<table>{''.join(rows)}</table>{frozen}"
 
 
 def as_data(param, row: Strategy) -> dict:

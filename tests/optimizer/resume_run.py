@@ -11,16 +11,19 @@ import numpy as np
 import gpuflow as paddle
 from gpuflow import nn, optimizer
 
-EVERY = ("ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Momentum", "NAdam", "RAdam",
-         "RMSProp", "Rprop", "SGD")
+EVERY = ("ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Lamb", "Lion", "Momentum", "NAdam",
+         "RAdam", "RMSProp", "Rprop", "SGD")
+OWN = {"Rprop": {"learning_rate": 0.01},    # takes no scheduler
+       "LBFGS": {"grad_clip": None, "max_iter": 2, "history_size": 3, "line_search_fn": "strong_wolfe"}}   # and no clip
 HALF = 4
 
 
 def build(name):
     paddle.seed(3)
     model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
-    schedule = 0.01 if name == "Rprop" else optimizer.lr.CosineAnnealingDecay(0.02, 8)
-    opt = getattr(optimizer, name)(schedule, parameters=model.parameters(), grad_clip=nn.ClipGradByGlobalNorm(0.5))
+    schedule = optimizer.lr.CosineAnnealingDecay(0.02, 8)
+    options = {"learning_rate": schedule, "grad_clip": nn.ClipGradByGlobalNorm(0.5), **OWN.get(name, {})}
+    opt = getattr(optimizer, name)(parameters=model.parameters(), **options)
     average = optimizer.ExponentialMovingAverage(0.8, parameters=model)
     scaler = paddle.amp.GradScaler(init_loss_scaling=256.0, incr_every_n_steps=3)
     return model, opt, schedule, average, scaler
@@ -29,17 +32,29 @@ def build(name):
 def train(model, opt, schedule, average, scaler, steps):
     for k in steps:
         x = paddle.to_tensor(np.random.default_rng(k).normal(size=(8, 4)), dtype="float32")
-        scaler.scale((model(x) - 1.0).square().mean()).backward()
-        if k == 1:                       # an overflow: this step is left out and halves the scale
-            bias = model.parameters()[-1]
-            bias.grad = np.full(bias.shape, np.inf, np.float32)
-        stepped = scaler.step(opt)
-        scaler.update()
-        opt.clear_grad()
-        if stepped:
+        if takes_step(model, opt, scaler, x, overflows=k == 1):
             average.update()
-            if schedule != 0.01:
-                schedule.step()
+            schedule.step()
+
+
+def takes_step(model, opt, scaler, x, overflows):
+    """Whether the step was taken. One that overflows is left out and halves the scale; LBFGS knows no scale."""
+    def backward(scaled):
+        opt.clear_grad()
+        loss = (model(x) - 1.0).square().mean()
+        scaled(loss).backward()
+        return loss
+
+    if isinstance(opt, optimizer.LBFGS):
+        opt.step(lambda: backward(lambda loss: loss))
+        return True
+    backward(scaler.scale)
+    if overflows:
+        bias = model.parameters()[-1]
+        bias.grad = np.full(bias.shape, np.inf, np.float32)
+    stepped = scaler.step(opt)
+    scaler.update()
+    return stepped
 
 
 def files(folder, name):

@@ -48,6 +48,10 @@ def test_resumes_bit_for_bit(search, tmp_path):
         opt.step(rosenbrock(p, opt))
         again.step(rosenbrock(q, again))
     same([p.numpy()], [q.numpy()])
+    files = [tmp_path / name for name in ("one.pdopt", "two.pdopt")]
+    for file, one in zip(files, (opt, again), strict=True):
+        gpuflow.save(one.state_dict(), str(file))
+    assert files[0].read_bytes() == files[1].read_bytes()   # names included
     assert again.state_dict()["state"]["n_iter"] == opt.state_dict()["state"]["n_iter"] > 6
     with pytest.raises(ValueError, match="vectors of 3 numbers"):
         optimizer.LBFGS(parameters=[parameter([1.0, 2.0, 3.0])]).set_state_dict(opt.state_dict())

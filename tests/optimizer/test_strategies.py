@@ -1,9 +1,12 @@
 """Clips, regularizers, decay, rates and groups: the order and who wins, against a step written by hand in float64."""
+from xml.etree.ElementTree import fromstring
+
 import numpy as np
 import pytest
 
 import gpuflow
 from gpuflow import nn, optimizer
+from gpuflow.optimizer import strategy
 from gpuflow.regularizer import L1Decay, L2Decay
 from tests.optimizer.helpers import CLOSE, give, parameter, same, values
 from tests.optimizer.reference import Row, step
@@ -241,6 +244,15 @@ def test_explain():
     assert text.splitlines()[0].split()[:4] == ["parameter", "shape", "dtype", "rate"]
     assert "shared norm 1 of group 0" in text and "beta1=0.5 beta2=0.999" in text
     assert "off: need_clip=False" in text and "frozen, no row: explain.f" in text
+    page = fromstring(f"<body>{table._repr_html_()}</body>")
+    assert [[cell.text or "" for cell in line] for line in page.iter("tr")] == [
+        [*table.HEADER], *[[cell.strip() for cell in strategy._cells(row)] for row in table]]
+    assert page.find("p").text == "frozen, no row: explain.f"
+
+
+def test_explain_in_a_notebook_escapes_names():
+    w = parameter(STARTS[0], name="<b>&w")
+    assert "&lt;b&gt;&amp;w" in optimizer.SGD(0.1, parameters=[w]).explain()._repr_html_()
 
 
 # ---- what is refused -----------------------------------------------------------------------------------------------

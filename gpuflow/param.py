@@ -112,10 +112,8 @@ class ParamAttr:
                 "initializer": None if self.initializer is None else fingerprint(self.initializer)}
 
     def __repr__(self):
-        said = {"name": self.name, "initializer": self.initializer, "learning_rate": self.learning_rate,
-                "regularizer": self.regularizer, "trainable": self.trainable,
-                "do_model_average": self.do_model_average, "need_clip": self.need_clip}
-        return f"ParamAttr({', '.join(f'{k}={v!r}' for k, v in said.items() if v != _NOTHING_SAID.get(k))})"
+        said = (f"{k}={v!r}" for k, v in vars(self).items() if v != _NOTHING_SAID.get(k))
+        return f"{type(self).__name__}({', '.join(said)})"
 
 
 def _expect(argument, right, expected, value) -> None:
@@ -124,6 +122,30 @@ def _expect(argument, right, expected, value) -> None:
 
 
 _NOTHING_SAID = ParamAttr().declared()
+
+
+class WeightNormParamAttr(ParamAttr):
+    """A ParamAttr for a weight that a layer makes as g · v / |v|: length and direction are trained apart.
+
+    The layer's parameter is replaced by "<attribute>_v", shaped like it, and "<attribute>_g", its lengths; both have
+    what is said here, and are called "<name>_v" and "<name>_g". dim: the axis that numbers the lengths, >= 0; None:
+    one length for all. The weight starts as the initializer says. Others as in ParamAttr.
+    See `nn.utils.weight_norm`, which does the same to a layer that is there.
+
+    Salimans and Kingma, 2016 (https://arxiv.org/abs/1602.07868).
+    """
+
+    def __init__(self, dim=None, name=None, initializer=None, learning_rate=1.0, regularizer=None, trainable=True,
+                 do_model_average=False, need_clip=True):
+        super().__init__(name, initializer, learning_rate, regularizer, trainable, do_model_average, need_clip)
+        _expect("dim", dim is None or (isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0),
+                "an axis >= 0 or None", dim)
+        self.dim = dim
+
+    def part(self, end: str, name: str) -> ParamAttr:
+        """What this says of g or v of the weight `name`. end: "g" or "v"; g has its lengths from v, no initializer."""
+        return ParamAttr(f"{name}_{end}", None if end == "g" else self.initializer, self.learning_rate,
+                         self.regularizer, self.trainable, self.do_model_average, self.need_clip)
 
 
 class Parameter(Tensor):

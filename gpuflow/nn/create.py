@@ -3,7 +3,14 @@ from gpuflow import device, dtypes, unique_name
 from gpuflow.errors import explain
 from gpuflow.nn.initializer import Constant, XavierUniform
 from gpuflow.nn.initializer.gain import global_initializer
-from gpuflow.param import ParamAttr, checked_shape, free_name, new_parameter, shared_parameter
+from gpuflow.param import (
+    ParamAttr,
+    WeightNormParamAttr,
+    checked_shape,
+    free_name,
+    new_parameter,
+    shared_parameter,
+)
 
 
 def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, default_initializer=None, place=None):
@@ -18,6 +25,8 @@ def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, defa
         return None
     kind = dtypes.default_float() if dtype is None else dtypes.convert(dtype)
     shape = checked_shape(f"{owner}.create_parameter", shape)
+    if isinstance(attr, WeightNormParamAttr):
+        return _direction(owner, attr, shape, dtype, is_bias, default_initializer, place)
     found = shared_parameter(attr, shape, kind)
     if found is not None:
         return found
@@ -32,6 +41,16 @@ def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, defa
     return new_parameter(attr, attr.name or free_name(f"{owner}.{'b' if is_bias else 'w'}"), array)
 
 
+def _direction(owner: str, attr: WeightNormParamAttr, shape, dtype, is_bias, default_initializer, place):
+    """The v of a weight g · v / |v|; the layer that it is assigned to splits off g."""
+    from gpuflow.nn.made_weight import split_by
+
+    name = attr.name or free_name(f"{owner}.{'b' if is_bias else 'w'}")
+    v = make_parameter(owner, shape, attr.part("v", name), dtype, is_bias, default_initializer, place)
+    v._split = split_by(attr, v, name)
+    return v
+
+
 def create_parameter(shape, dtype, name=None, attr=None, is_bias=False, default_initializer=None):
     """A Parameter outside any layer. shape: list of ints; dtype: default_initializer must fit it when it is no float.
 
@@ -39,4 +58,7 @@ def create_parameter(shape, dtype, name=None, attr=None, is_bias=False, default_
     """
     if attr is None:
         attr = ParamAttr(name=name)
+    elif isinstance(attr, WeightNormParamAttr):
+        raise TypeError(explain("create_parameter", "a ParamAttr, since no layer is here to make the weight",
+                                repr(attr), "layer.create_parameter, assigned to an attribute of the layer"))
     return make_parameter(unique_name.generate("create_parameter"), shape, attr, dtype, is_bias, default_initializer)

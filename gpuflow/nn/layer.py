@@ -62,6 +62,8 @@ class Layer:
                 self._non_persistable_buffer_names_set.add(name)
             fields.pop(name, None)
             fields[kind][name] = value
+            if kind == "_parameters":
+                self._split(name, value)
 
     def _holder(self, name):
         """The name of the dict that has `name` already, or None."""
@@ -117,7 +119,14 @@ class Layer:
             raise TypeError(explain("add_parameter", "a Parameter or None", type(parameter).__name__,
                                     "layer.create_parameter(shape)"))
         self._parameters[name] = parameter
+        self._split(name, parameter)
         return parameter
+
+    def _split(self, name: str, parameter) -> None:
+        """Lets a parameter that was made for a WeightNormParamAttr become two."""
+        split = None if parameter is None else parameter.__dict__.pop("_split", None)
+        if split is not None:
+            split(self, name)
 
     def add_sublayer(self, name: str, sublayer):
         """Registers a Layer (or None) as attribute `name` and returns it."""

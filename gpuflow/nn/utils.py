@@ -12,9 +12,9 @@ from gpuflow.nn.common import Linear
 from gpuflow.nn.conv import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from gpuflow.nn.functional.norm import normalize
 from gpuflow.nn.initializer import Normal
+from gpuflow.nn.made_weight import MadeWeight, WeightNorm, installed, like
 from gpuflow.ops.registry import OPS
 from gpuflow.ops.rows import SparseRows
-from gpuflow.param import Parameter, free_name
 from gpuflow.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "remove_weight_norm", "spectral_norm",
@@ -106,56 +106,7 @@ def vector_to_parameters(vec, parameters, name=None):
 
 # ---- reparameterisations -------------------------------------------------------------------------------------------
 
-class _Made:
-    """A forward pre-hook that makes a layer's weight from other parameters before every call."""
-
-    name: str
-
-    def __init__(self, layer, name: str):
-        for hook, _ in layer._forward_pre_hooks.values():
-            if isinstance(hook, _Made) and hook.name == name:
-                raise RuntimeError(explain(type(self).__name__, f"a weight {name!r} that nothing makes yet",
-                                           f"one under {type(hook).__name__}"))
-        if layer._parameters.get(name) is None:
-            raise ValueError(explain(type(self).__name__, f"a parameter {name!r} of {type(layer).__name__}",
-                                     repr([n for n, p in layer._parameters.items() if p is not None])))
-        self.name = name
-
-    def __call__(self, layer, inputs):
-        w = self.weight(layer)
-        array = w._array
-        w.__deepcopy__ = lambda memo: Tensor(array.copy())   # a copied layer makes its own at its next call
-        layer.__dict__[self.name] = w                        # a plain attribute: no parameter, no buffer, not saved
-
-
-class _WeightNorm(_Made):
-    def __init__(self, layer, name, dim):
-        super().__init__(layer, name)
-        w = layer._parameters[name]
-        if dim is not None and not -w.ndim <= dim < w.ndim:
-            raise ValueError(explain("weight_norm", f"dim in [{-w.ndim}, {w.ndim}) or None", repr(dim)))
-        self.dim = None if dim in (None, -1) else dim % w.ndim
-        with no_grad():
-            length = call(OPS["sqrt"], (call(OPS["sum"], (w * w,), {"axis": self._others(w), "keepdim": False}),))
-        del layer._parameters[name]
-        layer.add_parameter(f"{name}_v", _like(layer, w, w._array.copy()))
-        layer.add_parameter(f"{name}_g", _like(layer, w, length._array))
-
-    def _others(self, w):
-        return None if self.dim is None else tuple(k for k in range(w.ndim) if k != self.dim)
-
-    def weight(self, layer):
-        v, g = layer._parameters[f"{self.name}_v"], layer._parameters[f"{self.name}_g"]
-        if self.dim is None:
-            return v / (call(OPS["sqrt"], (call(OPS["sum"], (v * v,), {"axis": None, "keepdim": False}),)) + 1e-12) * g
-        order = (self.dim, *self._others(v))
-        rows = call(OPS["transpose"], (v,), {"perm": order})
-        units = normalize(rows.reshape([rows.shape[0], -1]), axis=1) * g.reshape([-1, 1])
-        back = tuple(order.index(k) for k in range(v.ndim))
-        return call(OPS["transpose"], (units.reshape(rows.shape),), {"perm": back})
-
-
-class _SpectralNorm(_Made):
+class _SpectralNorm(MadeWeight):
     def __init__(self, layer, name, iterations, eps, dim):
         super().__init__(layer, name)
         self.iterations, self.eps, self.dim = iterations, eps, dim
@@ -183,12 +134,6 @@ class _SpectralNorm(_Made):
         return w / sigma
 
 
-def _like(layer, w, array) -> Parameter:
-    """A new parameter of the layer over `array` with what `w` says about itself."""
-    return Parameter(array, w.trainable, name=free_name(f"{layer.full_name()}.w"), optimize_attr=dict(w.optimize_attr),
-                     regularizer=w.regularizer, do_model_average=w.do_model_average, need_clip=w.need_clip)
-
-
 def weight_norm(layer, name="weight", dim=0):
     """Splits the parameter `name` into direction and length: weight = g · v / |v|; returns the layer.
 
@@ -198,13 +143,13 @@ def weight_norm(layer, name="weight", dim=0):
 
     Salimans and Kingma, 2016 (https://arxiv.org/abs/1602.07868).
     """
-    return _installed(layer, _WeightNorm(layer, name, dim))
+    return installed(layer, WeightNorm(layer, name, dim))
 
 
 def remove_weight_norm(layer, name="weight"):
     """Makes the weight of `weight_norm` a parameter again, with its present numbers; returns the layer."""
     found = [(key, hook) for key, (hook, _) in layer._forward_pre_hooks.items()
-             if isinstance(hook, _WeightNorm) and hook.name == name]
+             if isinstance(hook, WeightNorm) and hook.name == name]
     if not found:
         raise ValueError(explain("remove_weight_norm", f"a layer with weight_norm on {name!r}", type(layer).__name__))
     (key, hook), = found
@@ -213,7 +158,7 @@ def remove_weight_norm(layer, name="weight"):
     old = layer._parameters[f"{name}_v"]
     del layer._forward_pre_hooks[key], layer._parameters[f"{name}_v"], layer._parameters[f"{name}_g"]
     del layer.__dict__[name]
-    layer.add_parameter(name, _like(layer, old, w._array))
+    layer.add_parameter(name, like(layer, old, w._array))
     return layer
 
 
@@ -230,10 +175,4 @@ def spectral_norm(layer, name="weight", n_power_iterations=1, eps=1e-12, dim=Non
         raise ValueError(explain("spectral_norm", "n_power_iterations > 0", repr(n_power_iterations)))
     if dim is None:
         dim = 1 if isinstance(layer, Linear | Conv1DTranspose | Conv2DTranspose | Conv3DTranspose) else 0
-    return _installed(layer, _SpectralNorm(layer, name, n_power_iterations, float(eps), dim))
-
-
-def _installed(layer, hook):
-    hook(layer, ())
-    layer.register_forward_pre_hook(hook)
-    return layer
+    return installed(layer, _SpectralNorm(layer, name, n_power_iterations, float(eps), dim))

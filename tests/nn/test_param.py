@@ -9,7 +9,7 @@ import pytest
 import gpuflow
 from gpuflow import nn
 from gpuflow.nn import initializer as I
-from gpuflow.param import Parameter, registered
+from gpuflow.param import Parameter, WeightNormParamAttr, registered
 from gpuflow.regularizer import L1Decay, L2Decay
 from gpuflow.utils import unique_name
 
@@ -189,3 +189,73 @@ def test_a_renamed_parameter_is_no_longer_found_under_its_old_name():
     a = nn.Linear(2, 2, "w")
     a.weight.name = "v"
     assert nn.Linear(2, 2, "w").weight is not a.weight
+
+
+# ---- weights made of two parameters ----------------------------------------------------------------------------------
+
+def split(dim=1, **said):
+    return nn.Linear(3, 4, weight_attr=WeightNormParamAttr(dim, **said))
+
+
+@pytest.mark.parametrize("dim", [None, 0, 1])
+def test_weight_norm_attr_does_what_weight_norm_does_to_a_layer(dim):
+    start = I.Assign(np.arange(12, dtype=np.float32).reshape(3, 4) - 4)
+    ours, theirs = split(dim, initializer=start), nn.Linear(3, 4, weight_attr=start)
+    np.testing.assert_allclose(ours.weight.numpy(), theirs.weight.numpy(), rtol=1e-6)
+    theirs = nn.utils.weight_norm(theirs, dim=dim)
+    x = gpuflow.ones([2, 3])
+    for layer in (ours, theirs):
+        opt = gpuflow.optimizer.Momentum(0.1, parameters=layer.parameters())
+        for _ in range(3):
+            layer(x).square().mean().backward()
+            opt.step()
+            opt.clear_grad()
+    assert sorted(ours.state_dict()) == sorted(theirs.state_dict()) == ["bias", "weight_g", "weight_v"]
+    for key, value in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.state_dict()[key].numpy(), value.numpy())
+
+
+def test_weight_norm_attr_trains_as_in_paddles_static_mode():
+    """Four steps of Momentum with rate factor and penalty; Paddle 3.3.1 (dim=None, its
+    old program format)."""
+    start = I.Assign(np.arange(12, dtype=np.float32).reshape(3, 4) / 7 - 0.6)
+    layer = split(None, initializer=start, learning_rate=0.5, regularizer=L2Decay(0.1))
+    opt = gpuflow.optimizer.Momentum(0.02, parameters=layer.parameters())
+    x = gpuflow.to_tensor(np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3))
+    for _ in range(4):
+        loss = layer(x).square().sum()
+        loss.backward()
+        opt.step()
+        opt.clear_grad()
+    np.testing.assert_allclose([loss.item(), layer.weight_g.item()], [1.3652173, 1.5259141], rtol=1e-6)
+    np.testing.assert_allclose(layer.weight_v.numpy()[[0, -1], [0, -1]], [-0.6200829, 0.9106024], rtol=1e-6)
+
+
+def test_both_parts_of_a_weight_norm_have_what_the_attr_says():
+    layer = split(name="w", learning_rate=0.5, regularizer=L2Decay(0.1), need_clip=False)
+    v, g, bias = layer.parameters()
+    assert [v.name, g.name] == ["w_v", "w_g"] and [v.shape, g.shape, bias.shape] == [[3, 4], [4], [4]]
+    for p in (v, g):
+        assert p.optimize_attr == {"learning_rate": 0.5} and p.regularizer == L2Decay(0.1)
+        assert not p.need_clip and not p.do_model_average and p.trainable
+    assert all(not p.trainable for p in split(trainable=False).parameters()[:2])
+    assert repr(WeightNormParamAttr(0, "w")) == "WeightNormParamAttr(name='w', do_model_average=False, dim=0)"
+
+
+def test_layers_share_both_parts_by_name():
+    one, two, other = split(name="w"), split(name="w"), split()
+    assert one.weight_v is two.weight_v and one.weight_g is two.weight_g is not other.weight_g
+    assert other.weight_v.name.removesuffix("_v") == other.weight_g.name.removesuffix("_g")
+    assert copy.deepcopy(one)(gpuflow.ones([1, 3])).shape == [1, 4]
+    with pytest.raises(ValueError, match=r"dim=1.*dim=0"):
+        split(0, name="w")
+    with pytest.raises(ValueError, match=r"rate=1\.0.*rate=2\.0"):
+        split(name="w", learning_rate=2.0)
+
+
+@pytest.mark.parametrize("bad, error", [
+    (lambda: split(2), ValueError), (lambda: split(-1), TypeError), (lambda: split("1"), TypeError),
+    (lambda: gpuflow.create_parameter([2], "float32", attr=WeightNormParamAttr(0)), TypeError)])
+def test_weight_norm_attr_refuses(bad, error):
+    with pytest.raises(error, match=r"dim|layer"):
+        bad()

@@ -1,6 +1,7 @@
 """ASGD, Paddle's averaged SGD."""
 import numpy as np
 
+from gpuflow import device
 from gpuflow.optimizer.base import Optimizer
 from gpuflow.optimizer.lr.arguments import whole
 from gpuflow_kernels.update import rules
@@ -34,8 +35,12 @@ class ASGD(Optimizer):
     def _states(self):
         return ("d", *self._ring)
 
+    def _to_paddle(self, entries, steps):
+        """Paddle keeps the last gradients in one array y, [batch_num, ...], here a copy, and counts the steps in m."""
+        ring = [entries.pop(name) for name in self._ring]
+        return {**entries, "y": device.module_of(ring[0]).stack(ring), "m": np.array([steps], np.int64)}
+
     def _from_paddle(self, entries):
-        """Paddle keeps the last gradients in one array y, [batch_num, ...], and counts the steps in m."""
         if "m" not in entries:
             return None
         count = entries.pop("m")

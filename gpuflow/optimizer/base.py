@@ -476,9 +476,10 @@ class Optimizer(PaddleWay):
 
     set_dict = set_state_dict
 
-    def _from_paddle(self, entries: dict):
-        """Brings one parameter's entries {name: value} of a file into the form of this class, in place.
+    def _to_paddle(self, entries: dict, steps: int) -> dict:
+        """One parameter's entries {name: array} in the form of Paddle's files, for rules of which it keeps others."""
+        return entries
 
-        Returns how many steps they show, or None. For rules of which Paddle keeps other arrays.
-        """
+    def _from_paddle(self, entries: dict):
+        """The way back, in place. Returns how many steps the entries show, or None."""
         return None

@@ -30,19 +30,17 @@ def state_of(optimizer) -> dict:
     for p, home in _homes(optimizer):
         prefix = p.name if home.master is None else p.name + MASTER
         prefix = f"{prefix}_{optimizer._name}" if optimizer._name else prefix
-        arrays = home.state
-        for state, name in _names(optimizer).items():
-            if state not in arrays:   # by hand, a parameter may have fewer states than others
-                continue
-            key = f"{prefix}_{name}_0"
-            out[key] = named(key, arrays[state])
+        # by hand, a parameter may have fewer states than others
+        arrays = {name: home.state[state] for state, name in _names(optimizer).items() if state in home.state}
         for name, option in optimizer.powers.items():
-            whole, key = optimizer.whole_powers, f"{prefix}_{name}_0"
+            whole = optimizer.whole_powers
             power = _option(home, option) ** (home.steps if whole else home.steps + 1)
-            out[key] = named(key, np.full(p.shape if whole else [1], power, np.float32))
+            arrays[name] = np.full(p.shape if whole else [1], power, np.float32)
         for name, value in optimizer.counted.items():
+            arrays[name] = np.full(p.shape, value(home.steps, **dict(home.strategy.options)), np.float32)
+        for name, array in optimizer._to_paddle(arrays, home.steps).items():
             key = f"{prefix}_{name}_0"
-            out[key] = named(key, np.full(p.shape, value(home.steps, **dict(home.strategy.options)), np.float32))
+            out[key] = named(key, array)
         if home.master is not None:
             masters[p.name] = named(p.name + MASTER, home.master)
         steps[p.name] = home.steps

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import paddle
-from training_cases import AFTER, BEFORE, CASES, PADDLE_READS, SHAPES, built, gradients, numbers, resumed, train
+from training_cases import AFTER, BEFORE, CASES, SHAPES, built, gradients, numbers, resumed, train
 
 assert paddle.__version__ == "3.3.1", paddle.__version__
 paddle.set_device("cpu")
@@ -45,7 +45,7 @@ def go_on_from_ours():
     arrays = dict(np.load(HERE / "training.npz"))
     # A process for each: Paddle numbers the states of some optimizers (moment1_0, moment1_1) through the process.
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for more in pool.imap(go_on, PADDLE_READS):
+        for more in pool.imap(go_on, CASES):
             arrays |= more
     np.savez_compressed(HERE / "training.npz", **arrays)
 

@@ -32,7 +32,6 @@ CASES = {"adamw": adamw, "momentum": momentum, "nadam": by_name("NAdam"), "radam
          "lamb": by_name("Lamb"), "adamax": by_name("Adamax"), "adadelta": by_name("Adadelta"),
          "adagrad": by_name("Adagrad"), "rmsprop": by_name("RMSProp", momentum=0.9, centered=True),
          "adam": by_name("Adam", amsgrad=True)}
-PADDLE_READS = [name for name in CASES if name != "asgd"]   # Paddle keeps one array of the last gradients, we several
 
 
 def built(paddle, name):

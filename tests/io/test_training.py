@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpuflow
-from tests.golden.training_cases import AFTER, BEFORE, CASES, PADDLE_READS, SHAPES, numbers, resumed, train
+from tests.golden.training_cases import AFTER, BEFORE, CASES, SHAPES, numbers, resumed, train
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 STORED = np.load(GOLDEN / "training.npz")
@@ -51,7 +51,7 @@ def test_without_the_state_it_arrives_elsewhere(name):
         assert key == "rate" or abs(value - STORED[f"{name}/{key}"]).max() > 2e-5, key
 
 
-@pytest.mark.parametrize("name", PADDLE_READS)
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("suffix", ["pdparams", "pdopt"])
 def test_paddle_goes_on_from_what_is_written(tmp_path, name, suffix):
     """What is written today is what Paddle read when the files were stored, and it arrived at the same numbers."""
@@ -65,5 +65,5 @@ def test_paddle_goes_on_from_what_is_written(tmp_path, name, suffix):
 
 
 if __name__ == "__main__":
-    for each in PADDLE_READS:
+    for each in CASES:
         write(each, GOLDEN / f"checkpoints/ours/{each}")

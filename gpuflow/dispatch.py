@@ -1,11 +1,13 @@
 """The one door: every op call of gpuflow passes `call`, and the mode on top of the stack decides what happens.
 
 Eager mode (autograd/eager.py) runs the op and records it; static mode appends it to a Program. A mode is an object with
-``run(op, inputs, attrs)`` and ``run_inplace(op, target, inputs, attrs)``.
+``run(op, inputs, attrs)`` and ``run_inplace(op, target, inputs, attrs)``; one that is not `dynamic` also has
+``training_call(function, args, kwargs)`` and ``keep(buffer)``.
 
 Before the mode sees a call, a casting policy may exchange the inputs for others of another dtype (amp/auto_cast.py).
 """
 import contextlib
+import functools
 import threading
 from typing import Any
 
@@ -94,6 +96,33 @@ def casting(policy):
 def casting_policy():
     """The policy of the innermost `casting` block of this thread, or None."""
     return _thread.policy
+
+
+def trains(function):
+    """Decorator for functions with an argument `training`: static mode remembers how they were called, so that a
+    program for testing can call them with training=False."""
+
+    @functools.wraps(function)
+    def apply(*args, **kwargs):
+        mode = _modes[-1]
+        return function(*args, **kwargs) if mode.dynamic else mode.training_call(function, args, kwargs)
+
+    return apply
+
+
+@contextlib.contextmanager
+def at_once():
+    """Within the block ops compute at once, as in eager mode, whatever the mode outside is."""
+    push(_modes[0])
+    try:
+        yield
+    finally:
+        pop()
+
+
+def recording() -> bool:
+    """False within no_grad."""
+    return _modes[0].recording
 
 
 def in_dynamic_mode() -> bool:

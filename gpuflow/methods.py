@@ -7,7 +7,7 @@ import numpy as np
 from gpuflow import device, dtypes
 from gpuflow.autograd import tape
 from gpuflow.autograd.eager import one_module
-from gpuflow.dispatch import call, call_inplace
+from gpuflow.dispatch import call, call_inplace, in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.functional import creation, linalg, manipulation, math, random, reduction, search
 from gpuflow.functional.activation import softmax
@@ -224,7 +224,7 @@ def __setitem__(self, index, value):
                                  "ints and index tensors side by side, or one number as the value",
                                  repr(index), "gpuflow.to_tensor([i]) in place of the int i"))
     wanted = not self.stop_gradient or (isinstance(value, Tensor) and not value.stop_gradient)
-    if wanted and tape.is_grad_enabled():
+    if not in_dynamic_mode() or (wanted and tape.is_grad_enabled()):
         call_inplace(OPS["setitem"], self, (self, value, *arrays), {"index": template})
     else:
         array, arrays = value._array if isinstance(value, Tensor) else value, [a._array for a in arrays]

@@ -238,30 +238,33 @@ def registered(name: str) -> Parameter | None:
     return found if found is not None and found.name == name else None
 
 
-def free_name(prefix: str) -> str:
-    """A generated name, e.g. "linear_0.w_0", that no parameter of the namespace has."""
+def free_name(prefix: str, lookup=registered) -> str:
+    """A generated name, e.g. "linear_0.w_0", that no parameter of the namespace has. lookup(name): finds one."""
     name = unique_name.generate(prefix)
-    while registered(name) is not None:
+    while lookup(name) is not None:
         name = unique_name.generate(prefix)
     return name
 
 
-def new_parameter(attr: ParamAttr, name: str, array) -> Parameter:
-    """A Parameter over `array` with the attributes of `attr`, entered in the registry under `name`."""
+def new_parameter(attr: ParamAttr, name: str, array, registered: bool = True) -> Parameter:
+    """A Parameter over `array` with the attributes of `attr`, entered in the registry under `name`.
+
+    registered: False for one that a static Program keeps under its name."""
     param = Parameter(array, attr.trainable, name=name, optimize_attr={"learning_rate": attr.learning_rate},
                       regularizer=attr.regularizer, do_model_average=attr.do_model_average, need_clip=attr.need_clip)
     param._declared = attr.declared() if attr.name is not None else dict(_NOTHING_SAID)
-    _registry()[name] = param
+    if registered:
+        _registry()[name] = param
     return param
 
 
-def shared_parameter(attr: ParamAttr, shape: tuple, dtype: dtypes.DType) -> Parameter | None:
-    """The parameter that already has attr's name, or None when there is none yet.
+def shared_parameter(attr: ParamAttr, shape: tuple, dtype: dtypes.DType, lookup=registered) -> Parameter | None:
+    """The parameter that already has attr's name, or None when there is none yet. lookup(name): finds it.
 
     ValueError when it has another shape or dtype, or when `attr` says something other than its first use did. An
     attribute left at its default says nothing.
     """
-    found = None if attr.name is None else registered(attr.name)
+    found = None if attr.name is None else lookup(attr.name)
     if found is None:
         return None
     where = f"sharing the parameter {attr.name!r}"

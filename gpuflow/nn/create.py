@@ -1,14 +1,17 @@
 """Making a parameter from a ParamAttr: its name, its initializer, or the parameter that already has the name."""
 from gpuflow import device, dtypes, unique_name
+from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.nn.initializer import Constant, XavierUniform
 from gpuflow.nn.initializer.gain import global_initializer
 from gpuflow.param import (
     ParamAttr,
+    Parameter,
     WeightNormParamAttr,
     checked_shape,
     free_name,
     new_parameter,
+    registered,
     shared_parameter,
 )
 
@@ -18,7 +21,8 @@ def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, defa
 
     owner: what generated names start with ("linear_0" gives "linear_0.w_0" and, for a bias, "linear_0.b_0").
     The first numbers come from attr's initializer, else the global one, else `default_initializer`, else
-    XavierUniform (zeros for a bias). A name that a living parameter has gives that parameter.
+    XavierUniform (zeros for a bias). A name that a living parameter has gives that parameter. In static mode names are
+    those of the default main program, and the startup program brings the first numbers.
     """
     attr = ParamAttr._to_attr(None if attr == "" else attr)
     if attr is False:
@@ -27,7 +31,8 @@ def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, defa
     shape = checked_shape(f"{owner}.create_parameter", shape)
     if isinstance(attr, WeightNormParamAttr):
         return _direction(owner, attr, shape, dtype, is_bias, default_initializer, place)
-    found = shared_parameter(attr, shape, kind)
+    lookup = registered if in_dynamic_mode() else _in_program
+    found = shared_parameter(attr, shape, kind, lookup)
     if found is not None:
         return found
     initializer = attr.initializer or global_initializer(is_bias) or default_initializer
@@ -37,8 +42,21 @@ def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, defa
                                     "default_initializer=nn.initializer.Constant(0)"))
         initializer = Constant(0.0) if is_bias else XavierUniform()
     place = device.current_place() if place is None else device.parse(place)
-    array = initializer.new_array(shape, kind, place)
-    return new_parameter(attr, attr.name or free_name(f"{owner}.{'b' if is_bias else 'w'}"), array)
+    name = attr.name or free_name(f"{owner}.{'b' if is_bias else 'w'}", lookup)
+    if in_dynamic_mode():
+        return new_parameter(attr, name, initializer.new_array(shape, kind, place))
+    from gpuflow.static import build
+
+    param = new_parameter(attr, name, build.blank(shape, kind, place), registered=False)
+    return build.await_startup(param, initializer)
+
+
+def _in_program(name: str) -> Parameter | None:
+    """The parameter of that name in the program that is being built, or None."""
+    from gpuflow.static.program import default_main_program
+
+    value = default_main_program().values.get(name)
+    return value.home if value is not None and isinstance(value.home, Parameter) else None
 
 
 def _direction(owner: str, attr: WeightNormParamAttr, shape, dtype, is_bias, default_initializer, place):

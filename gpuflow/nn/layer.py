@@ -6,6 +6,7 @@ from typing import Any
 
 from gpuflow import device as _device, dtypes, unique_name
 from gpuflow.autograd.hooks import HookHandle
+from gpuflow.dispatch import in_dynamic_mode, mode
 from gpuflow.errors import explain
 from gpuflow.nn.create import make_parameter
 from gpuflow.nn.state import load_state
@@ -145,6 +146,8 @@ class Layer:
             self._non_persistable_buffer_names_set.discard(name)
         else:
             self._non_persistable_buffer_names_set.add(name)
+        if tensor is not None and not in_dynamic_mode():
+            mode().keep(tensor)
 
     def _check_new(self, name, what, held):
         if "_sub_layers" not in self.__dict__:

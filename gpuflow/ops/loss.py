@@ -3,6 +3,8 @@
 Cross entropy saves the probabilities of the forward pass; its gradient is an op of its own (`..._slope`) with
 a gradient of its own, so that second derivatives come from the logits and not from that cache.
 """
+import math
+
 import numpy as np
 
 from gpuflow import dtypes
@@ -86,7 +88,8 @@ def _reduced(xp, values, label, reduction, dtype):
 
 def _cross_entropy_spec(x, label, weight=None, *, axis=-1, ignore_index=-100, reduction="mean", smoothing=0.0):
     out = _label_spec("cross_entropy", x, label, weight, axis, reduction)
-    rows = None if None in out.shape else int(np.prod([s for i, s in enumerate(x.shape) if i != axis % len(x.shape)]))
+    others = [s for i, s in enumerate(x.shape) if i != axis % len(x.shape)]
+    rows = None if None in others else math.prod(others)
     wide = dtypes.float64 if x.dtype is dtypes.float64 else dtypes.float32
     return out, Spec((rows, x.shape[axis]), wide)
 

@@ -7,6 +7,8 @@ weight and bias are laid out as `affine`, a shape that broadcasts to the view:
     layer norm      view [A, M]             axes (1,)      affine [1, M]
     group norm      view [N, G, C / G, L]   axes (2, 3)    affine [1, G, C / G, 1]
     instance norm   view [N, C, L]          axes (2,)      affine [1, C, 1]
+
+In static mode sizes of a view may be unknown and -1; `_viewed` knows them when the program runs.
 """
 import math
 
@@ -28,22 +30,28 @@ def _wide_dtype(x):
     return x.dtype if x.dtype.itemsize > 2 else dtypes.float32
 
 
+def _viewed(x, view):
+    """x in a view whose unknown sizes are -1: two of them are N, the size of x's first axis, and one more."""
+    return x.reshape((x.shape[0], *view[1:]) if view.count(-1) > 1 else view)
+
+
 def _kept(view, axes):
     """The view's shape with 1 at the axes that are summed."""
     return tuple(1 if i in axes else s for i, s in enumerate(view))
 
 
 def _checked_affine(where, x, affine, weight, bias):
-    count = math.prod(s for s in affine if s is not None)
+    count = math.prod(affine)
     for name, given in (("weight", weight), ("bias", bias)):
-        if given is not None and None not in affine and math.prod(given.shape) != count:
+        if given is not None and -1 not in affine and math.prod(given.shape) != count:
             raise ValueError(explain(where, f"{name} of {count} elements for x {list(x.shape)}", str(list(given.shape)),
                                      "the number of features that x has, or another data_format"))
 
 
 def _normalize_spec(x, weight=None, bias=None, *, view, axes, affine, epsilon=1e-5, where="norm"):
     _checked_affine(where, x, affine, weight, bias)
-    size = math.prod(_kept(view, axes)) if None not in view else None
+    kept = _kept(view, axes)
+    size = None if -1 in kept else math.prod(kept)
     return Spec(x.shape, x.dtype), Spec((size,), _wide_dtype(x)), Spec((size,), _wide_dtype(x))
 
 
@@ -83,7 +91,8 @@ def normalize_axes(xp, x, weight=None, bias=None, *, view, axes, affine, epsilon
     view, axes, affine: see the head of this file. 16-bit x is computed in float32. where: who is named in errors.
     """
     _checked_affine(where, x, affine, weight, bias)  # at once: the kernels do not look
-    wide, weight, bias = _wide(xp, x.reshape(view), weight, bias)
+    wide, weight, bias = _wide(xp, _viewed(x, view), weight, bias)
+    view = wide.shape
     layout = _layout(xp, wide, view, axes)
     if layout is not None:
         out, mean, variance = nn.forward(_laid(wide, layout), layout[0], weight, bias, epsilon)
@@ -128,7 +137,8 @@ def normalize_axes_backward(xp, g, x, weight=None, mean=None, variance=None, *, 
     mean, variance: those of x, as normalize_axes returns them, to spare finding them again.
     """
     shape, kind = x.shape, x.dtype
-    g, x, weight = _wide(xp, g.reshape(view), x.reshape(view), weight)
+    g, x, weight = _wide(xp, _viewed(g, view), _viewed(x, view), weight)
+    view = x.shape
     layout = _layout(xp, x, view, axes) if mean is not None else None
     if layout is not None:
         to_x, to_weight, to_bias = nn.backward(_laid(g, layout), _laid(x, layout), layout[0], weight, mean, variance,
@@ -150,7 +160,7 @@ def normalize_axes_backward_grad(xp, h, saved, *, view, axes, affine, epsilon=1e
     #   to_x = r (u - mean u - s mean(u s)),  to_weight = sum(g s),  to_bias = sum g.
     # to_x is linear and symmetric in u. Through s comes g hw - r (h mean(u s) + u mean(h s)), and dr/dx = -r r s / m.
     g, x, weight, *h = _wide(xp, saved.g, saved.x, saved.weight, *h)
-    g, x, hx = (a.reshape(view) for a in (g, x, h[0]))
+    g, x, hx = (_viewed(a, view) for a in (g, x, h[0]))
     hw, hb = (a.reshape(affine) for a in h[1:])
 
     def mean(a):
@@ -183,7 +193,7 @@ def _fixed_spec(x, mean, variance, weight=None, bias=None, *, view, affine, epsi
 @op("normalize_by", infer=_fixed_spec, saves=("x", "mean", "variance", "weight", "bias"))
 def normalize_by(xp, x, mean, variance, weight=None, bias=None, *, view, affine, epsilon=1e-5, where="norm"):
     """(x - mean) / sqrt(variance + epsilon) * weight + bias for given statistics, each with `affine`'s elements."""
-    wide, mean, variance, weight, bias = _wide(xp, x.reshape(view), mean, variance, weight, bias)
+    wide, mean, variance, weight, bias = _wide(xp, _viewed(x, view), mean, variance, weight, bias)
     scale = 1 / xp.sqrt(variance + epsilon)
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
@@ -196,7 +206,7 @@ def normalize_by(xp, x, mean, variance, weight=None, bias=None, *, view, affine,
 def normalize_by_grad(xp, g, saved, *, view, affine, epsilon=1e-5, where="norm"):
     needs = saved.needs
     g, x, mean, variance, weight = _wide(xp, g, saved.x, saved.mean, saved.variance, saved.weight)
-    g = g.reshape(view)
+    g = _viewed(g, view)
     inverse = 1 / xp.sqrt(variance + epsilon)
     scale = inverse if weight is None else inverse * weight
     to_x = (g * scale.reshape(affine)).reshape(x.shape) if needs[0] else None
@@ -206,7 +216,7 @@ def normalize_by_grad(xp, g, saved, *, view, affine, epsilon=1e-5, where="norm")
     total = xp.sum(g, axis=summed, keepdims=True).reshape(mean.shape)  # dL/d(shift)
     to_weight = to_mean = to_variance = None
     if needs[3] or needs[2]:
-        with_score = xp.sum(g * (x.reshape(view) - mean.reshape(affine)), axis=summed, keepdims=True)
+        with_score = xp.sum(g * (_viewed(x, view) - mean.reshape(affine)), axis=summed, keepdims=True)
         with_score = with_score.reshape(mean.shape) * inverse
         to_weight = with_score if needs[3] else None
         if needs[2]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from gpuflow import device
 from gpuflow.autograd.tape import no_grad
+from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer import strategy as strategies
 from gpuflow.optimizer.arena import Arena, Home
-from gpuflow.optimizer.by_hand import ByHand, PaddleWay
+from gpuflow.optimizer.by_hand import ByHand, PaddleWay, in_program
 from gpuflow.optimizer.groups import Groups
 from gpuflow.optimizer.launch import Launch, Scaling
 from gpuflow.optimizer.lr import LRScheduler
@@ -173,6 +174,8 @@ class Optimizer(PaddleWay):
 
         parameters: only these are updated. no_grad_set: these are not. Returns (None, [(parameter, gradient)]).
         """
+        if not in_dynamic_mode():
+            return in_program().minimize(self, loss, parameters, no_grad_set)
         if startup_program is not None:
             raise ValueError(explain(f"{self._owner}.minimize", "startup_program=None in eager mode", "a program"))
         if not isinstance(loss, Tensor):
@@ -181,6 +184,16 @@ class Optimizer(PaddleWay):
         pairs = [(p, p._grad) for p in chosen if p._grad is not None and not p.stop_gradient]
         self._step({id(p) for p in chosen})
         return None, pairs
+
+    def _over(self, stand_ins: dict) -> Optimizer:
+        """A twin that does as this one does to other tensors, {id(param): tensor}: what works in a static scope."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._groups = self._groups.over(stand_ins)
+        twin._hand = None if self._hand is None else ByHand(twin)
+        twin._arena, twin._launch, twin._factors = twin._hand, None, []
+        twin._outside, twin._still, twin._own_code = [], [], []
+        return twin
 
     def _step(self, only, given=None) -> None:
         """only: ids of the parameters to update, None for all. given: {id: gradient} in place of parameters' own."""

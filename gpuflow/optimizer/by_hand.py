@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuflow import device, dtypes
 from gpuflow.autograd.tape import no_grad
-from gpuflow.dispatch import call
+from gpuflow.dispatch import call, in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OPS
 from gpuflow.ops.rows import SparseRows
@@ -104,6 +104,8 @@ class PaddleWay:
 
         parameters: default all. no_grad_set: parameters to leave out.
         """
+        if not in_dynamic_mode():
+            return in_program().backward(self, loss, parameters, no_grad_set)
         if startup_program is not None or callbacks is not None:
             raise ValueError(explain(f"{self._owner}.backward", "startup_program=None and callbacks=None in eager mode",
                                      "one of them"))
@@ -116,6 +118,8 @@ class PaddleWay:
         They are clipped and regularised like any. Parameters that are not listed are not touched.
         """
         pairs = list(params_grads)
+        if not in_dynamic_mode():
+            return in_program().apply_gradients(self, pairs)
         self._chosen("apply_gradients", [p for p, _ in pairs], None)
         self._step({id(p) for p, _ in pairs}, {id(p): g for p, g in pairs})
         return []
@@ -144,6 +148,13 @@ class PaddleWay:
         """The penalty on all parameters that have no other: L1Decay, L2Decay or None."""
         given = None if self.decoupled else self._weight_decay
         return None if given is None else strategies.as_penalty(self._owner, given)
+
+
+def in_program():
+    """The module for static Programs, imported when one is built."""
+    from gpuflow.optimizer import in_program
+
+    return in_program
 
 
 def _scalar(value: float, kind, place) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
+from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain, refuse_unknown
 from gpuflow.optimizer.lr import LRScheduler
 from gpuflow.tensor import Tensor
@@ -28,8 +29,10 @@ class Groups:
         self.group_of: dict[int, int] = {}
         self.schedules: dict[int, LRScheduler] = {}
         self._names: dict[str, Tensor] = {}
-        if parameters is None:
+        if parameters is None and in_dynamic_mode():
             raise AttributeError(explain(owner, "parameters=model.parameters()", "None"))
+        if parameters is None:
+            return     # `minimize` brings the program's
         entries = self._listed(parameters, "parameters")
         if entries and isinstance(entries[0], dict):
             for group in entries:
@@ -78,6 +81,22 @@ class Groups:
         self.params += params
         self.group_of.update((id(p), number) for p in params)
         self._names.update(names)
+
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """{name: parameter}."""
+        return self._names
+
+    def over(self, stand_ins: dict[int, Tensor]) -> Groups:
+        """The same groups of other tensors: stand_ins {id(param): tensor} of the same names."""
+        other = Groups.__new__(Groups)
+        other.owner, other.known, other.schedules = self.owner, self.known, dict(self.schedules)
+        other.params = [stand_ins.get(id(p), p) for p in self.params]
+        other.groups = [MappingProxyType({**g, "params": tuple(stand_ins.get(id(p), p) for p in g["params"])})
+                        for g in self.groups]
+        other.group_of = {id(stand_ins.get(id(p), p)): self.group_of[id(p)] for p in self.params}
+        other._names = {p.name: p for p in other.params}
+        return other
 
     def drop_last(self) -> None:
         """Takes the group that was added last away again."""

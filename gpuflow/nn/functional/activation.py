@@ -1,6 +1,6 @@
 """Activation functions: thin over the ops of ops/activation.py and ops/softmax.py."""
 from gpuflow import dtypes
-from gpuflow.dispatch import call, call_inplace
+from gpuflow.dispatch import call, call_inplace, trains
 from gpuflow.errors import explain
 from gpuflow.functional.make import inplace, public
 from gpuflow.ops.registry import OPS, normal_axis
@@ -130,6 +130,7 @@ def prelu(x, weight, data_format="NCHW", name=None):
     return call(OPS["prelu"], (x, weight), {"channel_axis": 1 if data_format[1] == "C" else -1})
 
 
+@trains
 def rrelu(x, lower=1.0 / 8, upper=1.0 / 3, training=True, name=None):
     """x where x >= 0, else a * x with a drawn per element from [lower, upper); their mean when not training."""
     if not 0 <= lower <= upper <= 1:

@@ -2,7 +2,7 @@
 import numpy as np
 
 from gpuflow import dtypes
-from gpuflow.dispatch import call, call_inplace
+from gpuflow.dispatch import call, call_inplace, trains
 from gpuflow.errors import explain
 from gpuflow.nn.functional.padding import longer
 from gpuflow.ops.registry import OPS, normal_axes
@@ -55,6 +55,7 @@ def check_mode(where, mode) -> None:
         raise ValueError(explain(where, f"mode among {list(_MODES)}", repr(mode)))
 
 
+@trains
 def dropout(x, p=0.5, axis=None, training=True, inplace=False, mode="upscale_in_train", name=None):
     """x with each element set to 0 with probability p (Srivastava et al. 2014).
 
@@ -103,6 +104,7 @@ def dropout3d(x, p=0.5, training=True, data_format="NCDHW", name=None):
 _SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772
 
 
+@trains
 def _alpha_dropout(where, x, p, training, axes):
     p = probability(where, p)
     if not training or p == 0:

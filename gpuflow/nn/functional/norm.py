@@ -1,7 +1,7 @@
 """Normalisation: batch, layer, group, instance, local response and RMS norm, and vectors of length one."""
 import math
 
-from gpuflow.dispatch import call, call_inplace
+from gpuflow.dispatch import call, call_inplace, trains
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OPS
 
@@ -23,8 +23,8 @@ def _floats(where, x) -> None:
 
 
 def _size(sizes):
-    """The product of sizes, None where one is unknown."""
-    return None if None in sizes else math.prod(sizes)
+    """The product of sizes, -1 where one is unknown."""
+    return -1 if -1 in sizes else math.prod(sizes)
 
 
 def _channel_view(shape, channels_last):
@@ -34,6 +34,7 @@ def _channel_view(shape, channels_last):
     return (shape[0], shape[1], _size(shape[2:])), (2,), (1, shape[1], 1)
 
 
+@trains
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.9, epsilon=1e-05,
                data_format="NCHW", use_global_stats=None, name=None):
     """(x - mean) / sqrt(variance + epsilon) * weight + bias, per channel (Ioffe and Szegedy, 2015).

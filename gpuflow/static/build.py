@@ -1,0 +1,178 @@
+"""The mode that appends: where eager mode computes an op, static mode adds an operator to the current block."""
+import numpy as np
+
+from gpuflow import device, dispatch, unique_name
+from gpuflow.errors import explain
+from gpuflow.ops.registry import Spec
+from gpuflow.static import program as programs
+from gpuflow.static.operators import Apply, Initialise, Write
+from gpuflow.static.value import Value, Variable
+from gpuflow.tensor import Tensor
+
+
+class Build:
+    """Appends to the default main program; see dispatch.py for what a mode is."""
+
+    dynamic = False
+
+    def run(self, op, inputs, attrs):
+        if op.promotes is not None and _mixed(inputs[op.promotes]):
+            inputs = dispatch.promoted(op, inputs)
+        main = programs.default_main_program()
+        values = [x._value if isinstance(x, Variable) else main.capture(x) if isinstance(x, Tensor) else x
+                  for x in inputs]
+        given = [Spec(v.shape, v.dtype) if isinstance(v, Value) else v for v in values]
+        try:
+            specs = op.infer(*given, **attrs)
+        except Exception as error:
+            raise op.explain_failure(given, attrs, error) from error
+        several = len(op.outputs) > 1
+        stop = (op.grad_function is None or not dispatch.recording()
+                or all(v.stop_gradient for v in values if isinstance(v, Value)))
+        outs = [main.variable(f"{op.name}.out", spec.shape, spec.dtype, stop or i in op.no_grad_outputs)
+                for i, spec in enumerate(specs if several else [specs])]
+        main.block.append(Apply(op, values, [out._value for out in outs], dict(attrs)))
+        return tuple(outs) if several else outs[0]
+
+    def run_inplace(self, op, target, inputs, attrs):
+        out = self.run(op, inputs, attrs)
+        overwrite(op.name, target, out)
+        return target
+
+
+    def training_call(self, function, args, kwargs):
+        """See dispatch.trains: the program remembers the call, for `Program.clone(for_test=True)`."""
+        call = Call(programs.default_main_program().block, function, args, kwargs)
+        if call.end > call.begin:
+            call.block.program.calls.append(call)
+        return call.result
+
+    def keep(self, tensor: Tensor) -> None:
+        """A layer's buffer: the startup program gives it the numbers that it has now."""
+        tensor.persistable = True
+        programs.default_startup_program().block.append(Initialise(tensor, _Given(tensor._array.copy())))
+
+
+def overwrite(where, target, out: Variable) -> None:
+    """Makes `target`, a Variable or a captured tensor, hold `out` from this place of the program on."""
+    main = programs.default_main_program()
+    if isinstance(target, Variable):
+        if out._value.dtype is not target.dtype:
+            raise ValueError(explain(f"{where} in place", f"a result of {target.dtype.name}, as the tensor is",
+                                     out.dtype.name, "the op that is not in place"))
+        main.rebind(target, out._value)
+        return
+    main.capture(target)
+    main.block.append(Write(out._value, main.values[target.name]))
+    if main.block is main.global_block():    # a branch that may not run leaves it to the memory itself
+        main.newest(target, out._value)
+
+
+def _mixed(inputs) -> bool:
+    """True when the operands need dispatch.promoted: their dtypes differ, or a number is not of the tensor's kind."""
+    kind = None
+    for x in inputs:
+        if isinstance(x, Tensor):
+            if kind is None:
+                kind = x.dtype
+            elif x.dtype is not kind:
+                return True
+        elif type(x) is float:
+            if kind is None or not kind.is_differentiable:
+                return True
+        elif type(x) is int:
+            if kind is None or kind.dtype.kind not in "fiuc":
+                return True
+        elif x is not None:
+            return True
+    return kind is None
+
+
+_build = Build()
+
+
+def enable_static() -> None:
+    """From here on ops build the default main program, until `disable_static`."""
+    if dispatch.in_dynamic_mode():
+        dispatch.push(_build)
+
+
+def disable_static(place=None) -> None:
+    """Back to eager mode. place: the device that becomes the current one."""
+    if not dispatch.in_dynamic_mode():
+        dispatch.pop()
+    if place is not None:
+        device.set_device(place)
+
+
+def building() -> bool:
+    """True in static mode."""
+    return dispatch.mode() is _build
+
+
+def tracing(main_program, startup_program=None):
+    """A context in which ops are appended to these programs, whatever the mode outside is."""
+    return _Tracing(main_program, startup_program or programs.Program())
+
+
+class _Tracing:
+    def __init__(self, *pair):
+        self.guard = programs.program_guard(*pair)
+
+    def __enter__(self):
+        dispatch.push(_build)
+        return self.guard.__enter__()
+
+    def __exit__(self, *error):
+        dispatch.pop()
+        return self.guard.__exit__(*error)
+
+
+def blank(shape, dtype, place):
+    """An array of zeros without memory, for a tensor that the startup program will fill."""
+    return device.module_for(place).broadcast_to(device.module_for(place).zeros((), dtype.dtype), tuple(shape))
+
+
+def await_startup(tensor: Tensor, initializer) -> Tensor:
+    """Enters a tensor over `blank` memory in both programs: the startup program gives it its first numbers."""
+    tensor._pending = True
+    tensor.persistable = True
+    programs.default_startup_program().block.append(Initialise(tensor, initializer))
+    programs.default_main_program().capture(tensor)
+    return tensor
+
+
+class Call:
+    """A call in training mode and the operators [begin, end) of the block that it became.
+
+    given: {id(Variable): the Value it meant} of the arguments, since a later op in place gives it another.
+    """
+
+    def __init__(self, block, function, args, kwargs):
+        self.block, self.function, self.args, self.kwargs = block, function, args, kwargs
+        self.given = {id(x): x._value for x in (*args, *kwargs.values()) if isinstance(x, Variable)}
+        self.begin = len(block.ops)
+        self.result = function(*args, **kwargs)
+        self.end = len(block.ops)
+
+
+def global_variable(shape, value, dtype, persistable=False, name=None, place=None):
+    """A tensor that lives across runs and that the startup program fills with `value`; see static.create_global_var."""
+    tensor = Tensor(blank(shape, dtype, device.current_place() if place is None else place),
+                    name=name or unique_name.generate("global_var"))
+    await_startup(tensor, _Given(value))
+    return tensor
+
+
+class _Given:
+    """First numbers that are known: an array, or one number for every place."""
+
+    def __init__(self, value):
+        self.value = np.asarray(value) if isinstance(value, bool | int | float) else value
+
+    def new_array(self, shape, dtype, place):
+        array = device.move(self.value, place)
+        return device.module_for(place).broadcast_to(array, shape).astype(dtype.dtype)
+
+    def __repr__(self):
+        return f"{self.value}" if self.value.ndim == 0 else f"array{list(self.value.shape)}"

@@ -1,0 +1,353 @@
+"""What a Program is made of. An Operator names the Values it reads and computes, and how: `bind` gives the function
+that the Executor calls, `backward` appends the operators of its gradient.
+
+`bind(plan)` gets the plan that is being made (executor.py): ``plan.at(value)`` is the place of a Value in the list of
+a run's arrays, `env`; ``plan.constant(x)`` a place that always holds x; ``plan.aspect(value, "shape")`` one that holds
+the shape a Value had, after its array is gone. ``env[0]`` is the Run: scope, place and array module.
+"""
+
+from gpuflow.errors import explain
+from gpuflow.ops.registry import OpDef, fit
+from gpuflow.ops.rows import SparseRows
+from gpuflow.static.value import Value
+from gpuflow.tensor import Tensor
+
+scopes: list[str] = []    # of static.name_scope, for whoever reads a program
+
+
+class Operator:
+    """inputs: Values, None, or Python numbers. outputs: Values. attrs: shown to readers. effect: it must run although
+    nobody reads what it computes."""
+
+    effect = False
+    training = False     # True for gradients and optimizer steps, which a program for testing goes without
+
+    def __init__(self, type: str, inputs, outputs, attrs=None):
+        self.type, self.inputs, self.outputs = type, list(inputs), list(outputs)
+        self.attrs = attrs or {}
+        self.scope = "/".join(scopes)
+
+    def reads(self):
+        """The Values that must be there before it runs."""
+        return [x for x in self.inputs if isinstance(x, Value)]
+
+    def writes(self):
+        """The Values that it computes."""
+        return [x for x in self.outputs if x is not None]
+
+    def bind(self, plan):
+        """step(env): runs the operator once."""
+        raise NotImplementedError
+
+    def backward(self, block, grads, wanted):
+        """Appends the gradient to `block`. grads: the Value of each output's gradient, or None. wanted: a bool per
+        input. Yields (Value of an input, Value of a gradient that reaches it)."""
+        raise NotImplementedError(explain(f"a gradient through {self.type}", "an operator that has one", "one without",
+                                          "x.stop_gradient = True on what it computes"))
+
+    # what code written for Paddle looks at
+
+    @property
+    def input_arg_names(self) -> list:
+        return [v.name for v in self.reads()]
+
+    @property
+    def output_arg_names(self) -> list:
+        return [v.name for v in self.writes()]
+
+    @property
+    def attr_names(self) -> list:
+        return list(self.attrs)
+
+    def attr(self, name: str):
+        return self.attrs[name]
+
+    def has_attr(self, name: str) -> bool:
+        return name in self.attrs
+
+    def __str__(self):
+        given = [_told(x) for x in self.inputs] + [f"{k}={_told(v)}" for k, v in self.attrs.items()]
+        outs = ", ".join("_" if v is None else str(v) for v in self.outputs)
+        return f"{f'[{self.scope}] ' if self.scope else ''}{outs or '-'} = {self.type}({', '.join(given)})"
+
+    __repr__ = __str__
+
+
+def _told(x) -> str:
+    return x.name if isinstance(x, Value) else repr(x)
+
+
+def text_of(block) -> str:
+    """A block as a person reads it."""
+    program = block.program
+    lines = [f"block {block.idx}" + (f", inside block {block.parent_idx}" if block.parent else "") + ":"]
+    if block.parent is None:
+        for value in dict.fromkeys(program.values.values()):
+            if value.is_data:
+                lines.append(f"    data {value}")
+            elif value.home is not None:
+                lines.append(f"    {'parameter' if hasattr(value.home, 'optimize_attr') else 'tensor'} {value}"
+                             f"{', frozen' if hasattr(value.home, 'optimize_attr') and value.stop_gradient else ''}")
+    return "\n".join(lines + [f"    {operator}" for operator in block.ops])
+
+
+class Apply(Operator):
+    """One op of the registry."""
+
+    def __init__(self, op: OpDef, inputs, outputs, attrs):
+        super().__init__(op.name, inputs, outputs, attrs)
+        self.op = op
+
+    def bind(self, plan):
+        forward, xp, attrs = self.op.forward, plan.xp, self.attrs
+        ins = [plan.at(x) for x in self.inputs]
+        outs = [plan.at(v) for v in self.outputs]
+        if len(outs) > 1 or len(self.op.outputs) > 1:
+            def several(env):
+                for i, a in zip(outs, forward(xp, *[env[i] for i in ins], **attrs)):
+                    env[i] = a
+            return several
+        out, array_type = outs[0], plan.array_type
+        if len(ins) == 1 and not attrs:
+            x = ins[0]
+
+            def unary(env):
+                a = forward(xp, env[x])
+                env[out] = a if type(a) is array_type else xp.asarray(a)
+            return unary
+        if len(ins) == 2 and not attrs:
+            x, y = ins
+
+            def binary(env):
+                a = forward(xp, env[x], env[y])
+                env[out] = a if type(a) is array_type else xp.asarray(a)
+            return binary
+
+        def any_number(env):
+            a = forward(xp, *[env[i] for i in ins], **attrs)
+            env[out] = a if type(a) is array_type else xp.asarray(a)
+        return any_number
+
+    def backward(self, block, grads, wanted):
+        op = self.op
+        if op.grad_function is None:
+            return
+        outputs = [_gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
+        block.append(Gradient(self, grads, outputs, wanted))
+        for x, g in zip(self.inputs, outputs):
+            if g is not None:
+                yield x, g
+
+
+def _gradient_of(block, value: Value) -> Value:
+    """A new Value for a gradient that reaches `value`."""
+    name = f"{value.name}@GRAD"
+    free = name if name not in block.program.values else block.program.free(name)
+    return block.program.variable(free, value.shape, value.dtype, exact=True)._value
+
+
+class Gradient(Operator):
+    """The gradient function of an op of the registry, over what the forward operator read and computed."""
+
+    training = True
+
+    def __init__(self, forward: Apply, grads, outputs, wanted):
+        self.forward, self.wanted = forward, list(wanted)
+        self.grads = grads
+        super().__init__(f"{forward.type}_grad", [g for g in grads if g is not None], outputs, forward.attrs)
+
+    def reads(self):
+        kept = [x for kind, x in self._saved() if kind in ("array", "output") and isinstance(x, Value)]
+        return [*super().reads(), *kept]
+
+    def _saved(self):
+        """(kind, Value) of everything that the gradient function looks at; kind as in OpDef.save_plan."""
+        op, inputs = self.forward.op, self.forward.inputs
+        for _, kind, where, for_input in op.save_plan:
+            if kind == "output":
+                yield kind, self.forward.outputs[where]
+            elif for_input is None or self.wanted[for_input]:
+                for x in inputs[len(op.inputs):] if where < 0 else [inputs[where]]:
+                    yield kind, x
+
+    def bind(self, plan):
+        op, inputs, wanted = self.forward.op, self.forward.inputs, self.wanted
+        fields = []
+        for field, kind, where, for_input in op.save_plan:
+            if for_input is not None and not wanted[for_input]:
+                fields.append((field, plan.constant(None), False))
+            elif kind == "output":
+                fields.append((field, plan.at(self.forward.outputs[where]), False))
+            elif where < 0:
+                fields.append((field, [_place(plan, kind, x) for x in inputs[len(op.inputs):]], True))
+            else:
+                fields.append((field, _place(plan, kind, inputs[where]), False))
+        several = len(op.outputs) > 1
+        gs = [None if g is None else plan.at(g) for g in self.grads]
+        outs = [(k, plan.at(g), plan.aspect(x, "shape"), plan.aspect(x, "dtype"))
+                for k, (x, g) in enumerate(zip(inputs, self.outputs)) if g is not None]
+        filled = [(plan.aspect(v, "shape"), plan.aspect(v, "dtype")) for v in self.forward.outputs] if several else ()
+        into = [plan.grad_slot(g) if k in op.writes and g is not None else plan.constant(None)
+                for k, g in enumerate(self.outputs)]
+        xp, function, attrs, new = plan.xp, op.grad_function, self.attrs, op.saved_type
+
+        def step(env):
+            saved = new()
+            saved.needs, saved.into = wanted, [env[i] for i in into]
+            for field, i, many in fields:
+                setattr(saved, field, [env[k] for k in i] if many else env[i])
+            if several:
+                g = tuple([xp.zeros(env[shape], env[kind]) if i is None or env[i] is None else env[i]
+                           for i, (shape, kind) in zip(gs, filled)])
+            else:
+                g = env[gs[0]]
+                if g is None:     # nothing came back this time
+                    for _, out, _, _ in outs:
+                        env[out] = None
+                    return
+            found = function(xp, g, saved, **attrs)
+            for k, out, shape, kind in outs:
+                a = found[k]
+                if a is None or type(a) is SparseRows or (a.shape == env[shape] and a.dtype == env[kind]):
+                    env[out] = a
+                else:
+                    env[out] = fit(xp, a, env[shape], env[kind])
+        return step
+
+    def backward(self, block, grads, wanted):
+        raise NotImplementedError(explain(
+            f"a gradient through {self.type}", "one derivative in static mode", "a second one",
+            "eager mode with grad(create_graph=True)"))
+
+
+def _place(plan, kind, x):
+    return plan.at(x) if kind == "array" else plan.aspect(x, kind)
+
+
+class Accumulate(Operator):
+    """The sum of the gradients that reach one Value; those that are None in a run do not count."""
+
+    training = True
+
+    def __init__(self, inputs, output: Value):
+        super().__init__("sum", inputs, [output])
+
+    def bind(self, plan):
+        ins, out = [plan.at(x) for x in self.inputs], plan.at(self.outputs[0])
+
+        def step(env):
+            total = None
+            for i in ins:
+                g = env[i]
+                total = g if total is None else total if g is None else _sum(total, g)
+            env[out] = total
+        return step
+
+
+def _sum(a, b):
+    if type(a) is SparseRows and type(b) is SparseRows:
+        return a.plus(b)
+    return (a.dense() if type(a) is SparseRows else a) + (b.dense() if type(b) is SparseRows else b)
+
+
+class Ones(Operator):
+    """Where a walk back starts: ones in the shape of the target."""
+
+    training = True
+
+    def __init__(self, target: Value, output: Value):
+        super().__init__("ones_like", [target], [output])
+
+    def bind(self, plan):
+        target, out, xp = plan.at(self.inputs[0]), plan.at(self.outputs[0]), plan.xp
+
+        def step(env):
+            env[out] = xp.ones(env[target].shape, env[target].dtype)
+        return step
+
+
+class Write(Operator):
+    """Puts what was computed into a parameter's, buffer's or global variable's own memory."""
+
+    effect = True
+
+    def __init__(self, value: Value, home: Value):
+        super().__init__("write", [value], [], {"into": home})
+        self.home = home
+        home.written = home.persistable = True
+
+    def bind(self, plan):
+        source, home = plan.at(self.inputs[0]), self.home
+
+        def step(env):
+            env[0].tensor(home)._write(env[source])
+        return step
+
+
+class Initialise(Operator):
+    """Gives a parameter or global variable its first numbers; a part of the startup program."""
+
+    effect = True
+
+    def __init__(self, tensor: Tensor, initializer):
+        super().__init__(f"initialise {tensor.name}", [], [], {"by": initializer})
+        self.tensor, self.initializer = tensor, initializer
+
+    def bind(self, plan):
+        tensor, initializer = self.tensor, self.initializer
+
+        def step(env):
+            run = env[0]
+            run.scope.initialise(tensor, initializer.new_array(tuple(tensor.shape), tensor.dtype, run.place))
+        return step
+
+
+class Python(Operator):
+    """Calls a function with Tensors at run time; it returns one Tensor per output (None, one, or a list).
+
+    inputs: Values, or numbers and None that are handed over as they are. with_gradient(inputs, outputs, grads): gives
+    the gradients of the inputs, or None for a function without one.
+    """
+
+    def __init__(self, type: str, function, inputs, outputs, *, effect=False, with_gradient=None, attrs=None):
+        super().__init__(type, inputs, outputs, attrs)
+        self.function, self.effect, self.with_gradient = function, effect, with_gradient
+
+    def bind(self, plan):
+        ins, outs, function, xp = [plan.at(x) for x in self.inputs], self.outputs, self.function, plan.xp
+        places = [plan.at(v) for v in outs]
+
+        def step(env):
+            given = [_wrapped(env[i]) for i in ins]
+            found = function(*given)
+            found = [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
+            if len(found) != len(places):
+                raise ValueError(explain(self.type, f"{len(places)} results, one per output", str(len(found))))
+            for i, v, x in zip(places, outs, found):
+                a = x if type(x) is SparseRows or x is None else x._array if isinstance(x, Tensor) else \
+                    xp.asarray(x, v.dtype.dtype)
+                env[i] = a
+        return step
+
+    def backward(self, block, grads, wanted):
+        if self.with_gradient is None:
+            yield from super().backward(block, grads, wanted) or ()
+            return
+        outputs = [_gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
+        count, many, function = len(self.inputs), len(self.outputs), self.with_gradient
+
+        def gradients(*all_of):
+            found = function(all_of[:count], all_of[count:count + many], all_of[count + many:])
+            return [g for g, keep in zip(found, outputs) if keep is not None]
+
+        back = Python(f"{self.type}_grad", gradients, [*self.inputs, *self.outputs, *grads],
+                      [g for g in outputs if g is not None])
+        back.training = True
+        block.append(back)
+        for x, g in zip(self.inputs, outputs):
+            if g is not None:
+                yield x, g
+
+
+def _wrapped(x):
+    return Tensor(x) if hasattr(x, "dtype") and hasattr(x, "ndim") else x

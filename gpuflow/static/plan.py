@@ -1,0 +1,177 @@
+"""Plan: a Program made ready to run for one choice of feeds and fetches.
+
+Operators that nothing depends on are left out; each of the others becomes a function over `env`, the list of a run's
+arrays; an array is let go after the last function that reads it. What a run needs is looked up here, once.
+"""
+from gpuflow import device
+from gpuflow.static.operators import Operator
+from gpuflow.static.scope import Scope
+from gpuflow.static.value import Value
+from gpuflow.tensor import Tensor
+
+
+class Run:
+    """What one run happens in; operators find it at env[0]."""
+
+    __slots__ = ("place", "scope", "xp")
+
+    def __init__(self, scope: Scope, place, xp):
+        self.scope, self.place, self.xp = scope, place, xp
+
+    def tensor(self, value: Value) -> Tensor:
+        """The tensor that a captured Value means in this run."""
+        return self.scope.tensor(value)
+
+
+class Plan:
+    """operators: those of the block that is run. fetches: the Values whose arrays are wanted at the end."""
+
+    def __init__(self, operators: list[Operator], fetches: list[Value], place):
+        self.xp = device.module_for(place)
+        self.array_type = self.xp.ndarray
+        self.template: list = [None]
+        self.captured: list[tuple[int, Value]] = []      # filled from the scope at the start of a run
+        self.feeds: list[tuple[int, Value]] = []
+        self.slots: list[tuple[int, Value]] = []         # where optimizers want gradients written
+        self.first: list = []                            # shapes of feeds and captured tensors
+        self._places: dict[int, int] = {}
+        self._aspects: dict[tuple[int, str], int] = {}
+        self._step_of: dict[int, tuple[list, int]] = {}
+        self._held: set[int] = set()                     # places that outlive the steps
+        self._slot_of = {id(g): p for op in operators for p, g in getattr(op, "steps_of", ())}
+        needed = needed_for(operators, fetches)
+        self._read = {id(v) for v in fetches} | {id(v) for op in needed for v in op.reads()}
+        self.steps = self.bind(needed)
+        self.fetches = [(self.at(v), v) for v in fetches]
+        self._release(needed)
+
+    # ---- what operators ask for while they are bound ---------------------------------------------------------------
+
+    def at(self, x) -> int:
+        """The place in env of a Value, or of a constant."""
+        if not isinstance(x, Value):
+            return self.constant(x)
+        found = self._places.get(id(x))
+        if found is None:
+            found = self._places[id(x)] = self._new(None)
+            if x.home is not None:
+                self.captured.append((found, x))
+            elif x.is_data:
+                self.feeds.append((found, x))
+        return found
+
+    def constant(self, x) -> int:
+        return self._new(x)
+
+    def aspect(self, x, kind: str) -> int:
+        """The place that holds the "shape" or the "dtype" that x has in a run."""
+        if not isinstance(x, Value):
+            return self.constant(() if kind == "shape" else getattr(x, "dtype", None))
+        if kind == "dtype":
+            return self.constant(x.dtype.dtype)
+        if None not in x.shape:
+            return self.constant(x.shape)
+        key = id(x), kind
+        if key not in self._aspects:
+            source, place = self.at(x), self._new(None)
+            self._aspects[key] = place
+
+            def note(env):
+                env[place] = env[source].shape
+            if id(x) in self._step_of:
+                steps, k = self._step_of[id(x)]
+                steps[k] = _then(steps[k], note)
+            else:
+                self.first.append(note)
+        return self._aspects[key]
+
+    def grad_slot(self, gradient: Value) -> int:
+        """The place that holds the array which an optimizer wants this gradient written into, or None."""
+        param = self._slot_of.get(id(gradient))
+        place = self._new(None)
+        if param is not None:
+            self.slots.append((place, param))
+        return place
+
+    def wants(self, value: Value) -> bool:
+        """True when the run reads or fetches the Value."""
+        return id(value) in self._read
+
+    def bind(self, operators) -> list:
+        """The functions of some operators, in their order."""
+        steps: list = []
+        for operator in operators:
+            steps.append(operator.bind(self))
+            for v in operator.writes():
+                self._step_of[id(v)] = steps, len(steps) - 1
+        return steps
+
+    def _new(self, x) -> int:
+        self.template.append(x)
+        return len(self.template) - 1
+
+    # ---- letting go ------------------------------------------------------------------------------------------------
+
+    def _release(self, operators) -> None:
+        """Has each array dropped after the step that reads it last."""
+        keep = {i for i, _ in self.fetches} | {i for i, _ in self.captured}
+        last: dict[int, int] = {}
+        for k, operator in enumerate(operators):
+            for v in (*operator.reads(), *operator.writes()):
+                last[self.at(v)] = k
+        gone: dict[int, list[int]] = {}
+        for place, k in last.items():
+            if place not in keep:
+                gone.setdefault(k, []).append(place)
+        for k, places in gone.items():
+            self.steps[k] = _then(self.steps[k], _dropping(places))
+
+    # ---- running ---------------------------------------------------------------------------------------------------
+
+    def run(self, feed: dict, scope: Scope, place) -> list:
+        """The fetched arrays. feed: {Value: array on `place`} for `self.feeds`."""
+        env = self.template.copy()
+        env[0] = run = Run(scope, place, self.xp)
+        for i, value in self.captured:
+            env[i] = scope.tensor(value)._array
+        for i, value in self.slots:
+            slot = scope.tensor(value)._grad_slot
+            env[i] = slot if slot is not None and slot.dtype == value.dtype.dtype else None
+        for i, value in self.feeds:
+            env[i] = feed[value.name]
+        for note in self.first:
+            note(env)
+        for step in self.steps:
+            step(env)
+        return [run.tensor(v)._array if v.home is not None else env[i] for i, v in self.fetches]
+
+
+def needed_for(operators, fetches) -> list[Operator]:
+    """The operators that have an effect or that a fetch depends on, in their order."""
+    wanted, kept = {id(v) for v in fetches}, []
+    for operator in reversed(operators):
+        if operator.effect or any(id(v) in wanted for v in operator.writes()):
+            kept.append(operator)
+            wanted.update(id(v) for v in operator.reads())
+    return kept[::-1]
+
+
+def _then(step, after):
+    def both(env):
+        step(env)
+        after(env)
+    return both
+
+
+def _dropping(places):
+    if len(places) == 1:
+        place = places[0]
+
+        def drop(env):
+            env[place] = None
+        return drop
+
+    def drop_all(env):
+        for i in places:
+            env[i] = None
+    return drop_all

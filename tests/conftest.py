@@ -51,10 +51,22 @@ def known_state():
         gpuflow.seed(0)
         with unique_name.guard():
             yield
+        if "gpuflow.static" in sys.modules:
+            _leave_static_mode()
         gpuflow.set_grad_enabled(grad)
         gpuflow.set_default_dtype(dtype)
         gpuflow.set_device(device)
     np.random.set_state(before)
+
+
+def _leave_static_mode():
+    """Eager mode, empty default programs and an empty global scope."""
+    from gpuflow.static import build, program, scope
+
+    build.disable_static()
+    program._main, program._startup = program.Program(), program.Program()
+    scope._global._tensors.clear()
+    scope._global.workers.clear()
 
 
 @pytest.fixture(params=["cpu", pytest.param("gpu:0", marks=pytest.mark.gpu)])

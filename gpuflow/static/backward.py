@@ -1,4 +1,4 @@
-"""The way back in a Program: `append_backward` and `gradients` append operators made from the ops' gradient functions."""
+"""The way back in a Program: `append_backward` and `gradients` append operators made from the ops' gradients."""
 from gpuflow.errors import explain
 from gpuflow.static.operators import Accumulate, Ones
 from gpuflow.static.program import Program, default_main_program

@@ -73,7 +73,7 @@ class Program:
         self.values: dict[str, Value] = {}
         self.version = 0
         self.random_seed = 0
-        self.calls: list = []            # stretches of operators that computed in training mode; see build.training_call
+        self.calls: list = []            # in training mode; see build.Call
         self.plans: dict = {}            # the Executor's, by feeds and fetches
         self._current = [self.blocks[0]]
         self._captured: dict[int, Value] = {}    # id(tensor) -> the Value that now stands for it
@@ -130,7 +130,7 @@ class Program:
             other = self.values.get(name)
             if other is not None and other.home is not tensor:
                 raise ValueError(explain("the program", "each name once", f"two tensors named {name!r}, shapes "
-                                         f"{list(other.shape)} and {list(tensor.shape)}", "another name for one of them"))
+                                         f"{list(other.shape)} and {list(tensor.shape)}", "another name for one"))
             found = Value(name, tuple(tensor.shape), tensor.dtype, home=tensor, persistable=tensor.persistable)
             self.values[name] = self._captured[id(tensor)] = found
         return found

@@ -56,7 +56,7 @@ class Variable(Tensor):
 
     @property
     def _array(self):
-        raise RuntimeError(explain(self.name, "a tensor with numbers", "a Variable, which has some when the program runs",
+        raise RuntimeError(explain(self.name, "a tensor with numbers", "a Variable, which has them in a run",
                                    f"exe.run(..., fetch_list=[{self.name!r}]), or functions of tensors only"))
 
     @property

@@ -6,6 +6,7 @@ _node, _index   the node that computed it and which of its outputs it is; None f
 _version        [count of in-place changes], shared by all tensors over one memory; made when somebody first looks
 _grad           the accumulated gradient, a Tensor (or SparseRows), for leaves
 _grad_slot      where an optimizer wants that gradient written (a range of its arena), or None
+_pending        True for a parameter whose first numbers a startup program will bring
 """
 import numbers
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ class Tensor:
     _hooks = None
     _name = None
     _is_view = False
+    _pending = False
     persistable = False
     __array_priority__ = 100  # numpy_array + tensor is the tensor's business
 

@@ -112,6 +112,6 @@ def _seed_once(program: Program) -> None:
     """Paddle's `random_seed`: the program's draws repeat from its first run on."""
     from gpuflow import random
 
-    if program.__dict__.get("seeded_with") != program.random_seed:
+    if program.seeded_with != program.random_seed:
         program.seeded_with = program.random_seed
         random.seed(program.random_seed)

@@ -51,12 +51,6 @@ class Block:
         self.program.version += 1
         return operator
 
-    def append_op(self, type, inputs=None, outputs=None, attrs=None, **ignored):
-        """Adds the op `type` in Paddle's way; see static/append_op.py."""
-        from gpuflow.static.append_op import append_op
-
-        return append_op(self, type, inputs or {}, outputs or {}, attrs or {})
-
     def __str__(self):
         return text_of(self)
 
@@ -72,7 +66,7 @@ class Program:
         self.blocks = [Block(self, 0)]
         self.values: dict[str, Value] = {}
         self.version = 0
-        self.random_seed = 0
+        self.random_seed = self.seeded_with = 0
         self.calls: list = []            # in training mode; see build.Call
         self.plans: dict = {}            # the Executor's, by feeds and fetches
         self._current = [self.blocks[0]]

@@ -41,7 +41,7 @@ class Scope:
         found = self._tensors.get(value.name)
         if found is None:
             home = value.home
-            if home.__dict__.get("_pending"):
+            if home._pending:
                 raise RuntimeError(explain(f"the parameter {value.name}", "first numbers in this scope", "none",
                                            "exe.run(static.default_startup_program()) before, or load it"))
             if self is _global or not value.persistable:
@@ -58,7 +58,7 @@ class Scope:
         target = home
         if self is not _global:
             target = self._tensors.get(home.name) or copied(home)
-        if target.__dict__.get("_pending") or target._array.shape != array.shape:
+        if target._pending or target._array.shape != array.shape:
             target._array = array
             target._pending = False
         else:
@@ -70,7 +70,7 @@ class Scope:
         held = self._tensors.get(name)
         if held is None:
             self._tensors[name] = Tensor(array, name=name)
-        elif held._array.shape == array.shape and not held.__dict__.get("_pending"):
+        elif held._array.shape == array.shape and not held._pending:
             held.set_value(array)
         else:
             held._array = array

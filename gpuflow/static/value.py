@@ -49,8 +49,6 @@ class Variable(Tensor):
     (`numpy()`, `if x:`, `int(x)`) is an error. `stop_gradient = True` cuts the way back, also afterwards.
     """
 
-    persistable: bool
-
     def __init__(self, value: Value, block):
         self._value, self.block = value, block
 
@@ -89,7 +87,7 @@ class Variable(Tensor):
         return device.current_place()
 
     @property
-    def stop_gradient(self) -> bool:  # type: ignore[override]
+    def stop_gradient(self) -> bool:
         return self._value.stop_gradient
 
     @stop_gradient.setter
@@ -97,7 +95,7 @@ class Variable(Tensor):
         self._value.stop_gradient = bool(stop)
 
     @property
-    def persistable(self) -> bool:  # type: ignore[no-redef]
+    def persistable(self) -> bool:
         return self._value.persistable
 
     @persistable.setter

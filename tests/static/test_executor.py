@@ -80,7 +80,7 @@ def test_a_fetch_changes_no_result(exe, fetch):
 
 
 def test_what_can_be_fetched_of_a_step(exe):
-    net, _, loss = classifier()
+    _, _, loss = classifier()
     schedule = paddle.optimizer.lr.StepDecay(0.2, 1, 0.5)
     _, pairs = paddle.optimizer.SGD(schedule, grad_clip=nn.ClipGradByGlobalNorm(0.01)).minimize(loss)
     started(exe)
@@ -153,7 +153,7 @@ def test_programs_built_apart_share_a_scope_by_name(exe):
         paddle.optimizer.SGD(0.1).minimize(loss)
     test, unused = static.Program(), static.Program()
     with static.program_guard(test, unused), paddle.utils.unique_name.guard():
-        net, again, _ = classifier()
+        _, again, _ = classifier()
     again_test = test.clone(for_test=True)
     started(exe)
     exe.run(feed=feeds())
@@ -221,3 +221,12 @@ def test_a_program_prints_as_a_person_reads_it():
     text = str(static.default_main_program())
     assert "data x: float32 [-1, 8]" in text and "parameter linear_0.w_0: float32 [8, 16]" in text
     assert "relu.out_0: float32 [-1, 16] = relu(" in text
+
+
+def test_a_program_draws_itself():
+    _, _, loss = classifier()
+    static.append_backward(loss)
+    program = static.default_main_program()
+    dot, table = program.to_dot(), program._repr_html_()
+    assert dot.startswith("digraph") and dot.count("[shape=box") == len(program.global_block().ops)
+    assert "relu_grad" in dot and "<td>relu_grad</td>" in table

@@ -12,6 +12,8 @@ from numbers import Real
 
 from gpuflow.errors import explain
 
+__all__ = ["L1Decay", "L2Decay"]
+
 
 class WeightDecayRegularizer:
     """What L1Decay and L2Decay have in common: a finite coefficient >= 0."""

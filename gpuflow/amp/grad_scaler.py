@@ -296,7 +296,14 @@ class GradScaler:
         self._use_dynamic_loss_scaling = bool(state_dict["use_dynamic_loss_scaling"])
 
 
-AmpScaler = GradScaler
+class AmpScaler(GradScaler):
+    """GradScaler with the first scale and the patience that Paddle's older class has."""
+
+    def __init__(self, enable: bool = True, init_loss_scaling: float = 2.0**15, incr_ratio: float = 2.0,
+                 decr_ratio: float = 0.5, incr_every_n_steps: int = 1000, decr_every_n_nan_or_inf: int = 1,
+                 use_dynamic_loss_scaling: bool = True):
+        super().__init__(enable, init_loss_scaling, incr_ratio, decr_ratio, incr_every_n_steps,
+                         decr_every_n_nan_or_inf, use_dynamic_loss_scaling)
 
 
 def _rounded(scale: float) -> float:

@@ -364,6 +364,10 @@ class Optimizer(PaddleWay):
 
     clear_gradients = clear_grad
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """`clear_grad`, by its other name; both values do the same."""
+        self.clear_grad()
+
     @property
     def measure_grad_norm(self) -> bool:
         """Whether the norm is taken even where no clip needs it: one more read of the gradients. False at first."""
@@ -487,7 +491,7 @@ class Optimizer(PaddleWay):
         """
         load_state(self, state_dict)
 
-    set_dict = set_state_dict
+    set_dict = load_state_dict = set_state_dict
 
     def _to_paddle(self, entries: dict, steps: int) -> dict:
         """One parameter's entries {name: array} in the form of Paddle's files, for rules of which it keeps others."""

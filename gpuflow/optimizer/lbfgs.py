@@ -128,7 +128,7 @@ class LBFGS(Optimizer):
             self._learning_rate.set_state_dict(state_dict["LR_Scheduler"])
         self._memory = memory
 
-    set_dict = set_state_dict
+    set_dict = load_state_dict = set_state_dict
 
 
 class _Walk:

@@ -13,6 +13,7 @@ import numpy as np
 from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer.lr import LRScheduler
+from gpuflow.optimizer.lr.arguments import told
 from gpuflow.regularizer import L1Decay, L2Decay, WeightDecayRegularizer
 from gpuflow.tensor import Tensor
 
@@ -147,6 +148,7 @@ def _clip(row, optimizer, param, group, number, where):
 
 def coefficient(where: str, value) -> float:
     """value as a float; TypeError for no number, ValueError below 0, for NaN and for infinity."""
+    value = told(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(explain(where, "a number >= 0", f"{value!r} ({type(value).__name__})"))
     if not math.isfinite(value) or value < 0:
@@ -156,6 +158,7 @@ def coefficient(where: str, value) -> float:
 
 def as_penalty(where: str, value) -> WeightDecayRegularizer:
     """A regularizer record: a number means L2Decay."""
+    value = told(value)
     if isinstance(value, WeightDecayRegularizer):
         return value
     if isinstance(value, bool) or not isinstance(value, Real):

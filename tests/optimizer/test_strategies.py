@@ -221,6 +221,21 @@ def test_rate_zero_counts_in_the_shared_norm():
     compare("sgd", [{**G(), "rate": 0.0}, G(), G(), G()], [{"learning_rate": 0.0}, {}, {}, {}], grad_clip=SHARED)
 
 
+def test_numbers_may_come_in_a_tensor():
+    def trained(number):
+        p = parameter(STARTS[0])
+        opt = optimizer.AdamW(0.1, number(0.5), number(0.75), number(0.25), weight_decay=number(0.125), parameters=[p])
+        give((p, GRADIENTS[0][0]))
+        opt.step()
+        return values(p)
+
+    same(trained(float), trained(lambda x: gpuflow.to_tensor([x])))
+    with pytest.raises(ValueError, match="beta1"):
+        optimizer.Adam(beta1=gpuflow.to_tensor(1.5), parameters=[])
+    with pytest.raises(TypeError, match="beta1"):
+        optimizer.Adam(beta1=gpuflow.ones([2]), parameters=[])
+
+
 # ---- explain -------------------------------------------------------------------------------------------------------
 
 def test_explain():

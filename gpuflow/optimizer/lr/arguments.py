@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from gpuflow.errors import explain
+from gpuflow.tensor import Tensor
 
 _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "above": (">", operator.gt),
@@ -23,8 +24,16 @@ _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 
 
 def number(owner: str, name: str, value: Any, hint: str | None = None, **bounds: float) -> float:
-    """value as a float. bounds: any of above, at_least, below, at_most. bool, NaN and infinity are refused."""
-    return float(_bounded(owner, name, value, Real, "a finite number", hint, bounds))
+    """value as a float. bounds: any of above, at_least, below, at_most. bool, NaN and infinity are refused.
+
+    A tensor of one number is read here, once; a later change of it counts for nothing.
+    """
+    return float(_bounded(owner, name, told(value), Real, "a finite number", hint, bounds))
+
+
+def told(value: Any) -> Any:
+    """The number in a tensor of one floating-point element, anything else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.size == 1 and value.dtype.is_floating else value
 
 
 def whole(owner: str, name: str, value: Any, hint: str | None = None, **bounds: int) -> int:

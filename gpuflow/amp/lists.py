@@ -39,6 +39,7 @@ PADDLE_NAMES: dict[str, tuple[str, ...]] = {
     "any": ("reduce_any",),
     "argmax": ("arg_max",),
     "argmin": ("arg_min",),
+    "attention_weights": ("matmul_v2", "matmul"),   # its exponentials are computed in float32 anyway
     "avg_pool": ("pool2d",),
     "bce_with_logits": ("sigmoid_cross_entropy_with_logits",),
     "conv": ("conv2d", "conv3d", "depthwise_conv2d"),

@@ -1,5 +1,18 @@
 """Layers, their functions, initializers and clips, under Paddle's names."""
-from gpuflow.nn import activation, clip, common, container, conv, functional, initializer, loss, norm, pooling, utils
+from gpuflow.nn import (
+    activation,
+    clip,
+    common,
+    container,
+    conv,
+    functional,
+    initializer,
+    loss,
+    norm,
+    pooling,
+    transformer,
+    utils,
+)
 from gpuflow.nn.activation import *  # noqa: F403
 from gpuflow.nn.clip import ClipGradByAdaptiveNorm, ClipGradByGlobalNorm, ClipGradByNorm, ClipGradByValue
 from gpuflow.nn.common import *  # noqa: F403
@@ -9,6 +22,7 @@ from gpuflow.nn.layer import Layer
 from gpuflow.nn.loss import *  # noqa: F403
 from gpuflow.nn.norm import *  # noqa: F403
 from gpuflow.nn.pooling import *  # noqa: F403
+from gpuflow.nn.transformer import *  # noqa: F403
 from gpuflow.param import Parameter
 
 # Paddle 3.3 gives these a second name
@@ -20,4 +34,5 @@ Module, ModuleDict, ModuleList = Layer, container.LayerDict, container.LayerList
 
 __all__ = ["ClipGradByAdaptiveNorm", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module",
            "ModuleDict", "ModuleList", "Parameter", "clip", "functional", "initializer", "utils", *_ALSO,
-           *(name for part in (activation, common, container, conv, loss, norm, pooling) for name in part.__all__)]
+           *(name for part in (activation, common, container, conv, loss, norm, pooling, transformer)
+             for name in part.__all__)]

@@ -18,6 +18,19 @@ def full(xp, *, shape, value, dtype):
     return xp.full(shape, value, dtypes.convert(dtype).dtype)
 
 
+def _full_by_batch_spec(x, *, shape, value, dtype, axis=0, at=0):
+    sizes = list(shape)
+    sizes[at] = x.shape[axis]
+    return Spec(tuple(sizes), dtypes.convert(dtype))
+
+
+@op("full_by_batch", infer=_full_by_batch_spec)
+def full_by_batch(xp, x, *, shape, value, dtype, axis=0, at=0):
+    """A tensor filled with the number `value`, of `shape` but for the size at place `at`, which is x's along `axis`."""
+    return xp.full(_full_by_batch_spec(x, shape=shape, value=value, dtype=dtype, axis=axis, at=at).shape, value,
+                   dtypes.convert(dtype).dtype)
+
+
 @op("empty", infer=_filled_spec)
 def empty(xp, *, shape, dtype):
     """A tensor of `shape` with whatever the memory holds."""

@@ -8,15 +8,19 @@ def _spec(x, *, axis=-1):
     return floating()(x)
 
 
+def normalize_exponentials(xp, x, axis=-1):
+    """exp(x) / sum(exp(x)) along `axis`, written into x."""
+    xp.exp(x, out=x)
+    x /= x.sum(axis=axis, keepdims=True)
+    return x
+
+
 @op("softmax", infer=_spec, saves=("out",), quiet=True, as_float=True)
 def softmax(xp, x, *, axis=-1):
     """exp(x) / sum(exp(x)) along `axis`: positive numbers that add up to 1."""
     if not x.ndim:
         return xp.ones_like(x)
-    out = x - x.max(axis=axis, keepdims=True)
-    xp.exp(out, out=out)
-    out /= out.sum(axis=axis, keepdims=True)
-    return out
+    return normalize_exponentials(xp, x - x.max(axis=axis, keepdims=True), axis)
 
 
 @softmax.grad

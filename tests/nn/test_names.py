@@ -12,15 +12,14 @@ ROOMS = {"nn": nn, "functional": nn.functional, "initializer": nn.initializer}
 
 MISSING = {   # room -> names that wait
     "nn": """AdaptiveLogSoftmaxWithLoss BeamSearchDecoder BiRNN CTCLoss ChannelShuffle Fold FractionalMaxPool2D
-        FractionalMaxPool3D GRU GRUCell HSigmoidLoss LSTM LSTMCell MultiHeadAttention MultiLabelMarginLoss PixelShuffle
-        PixelUnshuffle RNN RNNCellBase RNNTLoss SimpleRNN SimpleRNNCell SpectralNorm SyncBatchNorm Transformer
-        TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer Unfold Upsample
+        FractionalMaxPool3D GRU GRUCell HSigmoidLoss LSTM LSTMCell MultiLabelMarginLoss PixelShuffle
+        PixelUnshuffle RNN RNNCellBase RNNTLoss SimpleRNN SimpleRNNCell SpectralNorm SyncBatchNorm Unfold Upsample
         UpsamplingBilinear2D UpsamplingNearest2D dynamic_decode""",
     "functional": """adaptive_log_softmax_with_loss affine_grid channel_shuffle class_center_sample ctc_loss
         flash_attention_v3_varlen flash_attn_qkvpacked flash_attn_varlen_qkvpacked flashmask_attention fold
         fractional_max_pool2d fractional_max_pool3d gather_tree grid_sample hsigmoid_loss interpolate
         margin_cross_entropy moe_permute moe_unpermute multi_label_margin_loss npair_loss pixel_shuffle pixel_unshuffle
-        rnnt_loss scaled_dot_product_attention sparse_attention temporal_shift unfold upsample""",
+        rnnt_loss sparse_attention temporal_shift unfold upsample""",
     "initializer": "",
 }
 DIFFERENT = {   # name -> why its parameters are not Paddle's

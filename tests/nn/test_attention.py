@@ -1,0 +1,138 @@
+"""Attention and Transformers: Paddle's numbers and keys, caches, sharing by name, low precision, errors, Programs."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpuflow as paddle
+from gpuflow import nn
+from gpuflow.nn import functional as F
+from tests.golden.attention_cases import CASES, run
+
+_FILE = Path(__file__).parents[1] / "golden" / "attention.npz"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_as_paddle(name):
+    with np.load(_FILE) as recorded:
+        expected = {key.partition("/")[2]: recorded[key] for key in recorded.files if key.split("/")[0] == name}
+    found = run(paddle, CASES, name)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        if key == "state":
+            assert list(found[key]) == list(value)
+        else:  # float32 sums in another order, through up to three layers with norms
+            np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+def _x(*shape, seed=0):
+    return paddle.to_tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+def test_step_by_step_equals_all_at_once():
+    layer = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0), 2)
+    x = _x(2, 5, 8)
+    whole = layer(x, paddle.tril(paddle.ones([5, 5], "bool"))).numpy()
+    caches = layer.gen_cache(x)
+    for t in range(5):
+        out, caches = layer(x[:, t:t + 1], cache=caches)
+        np.testing.assert_allclose(out.numpy()[:, 0], whole[:, t], rtol=1e-5, atol=1e-6)
+    assert caches[0].k.shape == [2, 2, 5, 4]
+
+
+def test_no_gradient_comes_from_what_must_not_be_seen():
+    layer = nn.MultiHeadAttention(4, 2)
+    x = _x(1, 4, 4)
+    x.stop_gradient = False
+    layer(x, attn_mask=nn.Transformer(4, 2, 0, 0, 4).generate_square_subsequent_mask(4))[:, 1].sum().backward()
+    assert x.grad.numpy()[:, :2].all() and not x.grad.numpy()[:, 2:].any()
+
+
+def test_dropped_weights_are_seen_by_need_weights_and_only_in_training():
+    paddle.seed(3)
+    layer = nn.MultiHeadAttention(4, 2, dropout=0.5, need_weights=True)
+    x = _x(2, 6, 4)
+    _, weights = layer(x)
+    dropped = weights.numpy() == 0
+    assert 0.2 < dropped.mean() < 0.8
+    layer.eval()
+    _, kept = layer(x)
+    np.testing.assert_allclose(weights.numpy()[~dropped], 2 * kept.numpy()[~dropped], rtol=1e-5)
+
+
+def test_one_name_shares_the_projections_pairwise():
+    first, second = (nn.MultiHeadAttention(4, 2, weight_attr="tower", bias_attr=False) for _ in range(2))
+    assert len({id(p) for p in first.parameters()}) == 4
+    assert [id(p) for p in first.parameters()] == [id(p) for p in second.parameters()]
+    assert first.k_proj.weight.name == "tower_k_proj"
+    layers = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 6, weight_attr="w", bias_attr=False), 3).layers
+    assert layers[0].linear1.weight is layers[2].linear1.weight and layers[0].linear1.weight.name == "w_1_linear1"
+    separate = nn.Transformer(4, 2, 1, 1, 6, weight_attr="t")
+    assert separate.encoder.layers[0].linear1.weight is not separate.decoder.layers[0].linear1.weight
+
+
+def test_attributes_reach_their_parameters():
+    rate = [paddle.ParamAttr(learning_rate=2.0), False, paddle.ParamAttr(trainable=False)]
+    layer = nn.TransformerDecoderLayer(4, 2, 6, bias_attr=rate)
+    assert layer.self_attn.out_proj.bias.optimize_attr == {"learning_rate": 2.0}
+    assert layer.cross_attn.q_proj.bias is None and layer.linear2.bias.stop_gradient
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_low_precision_keeps_its_type_and_sums_in_float32(dtype):
+    q, k, v = (_x(1, 300, 2, 8, seed=i) for i in range(3))
+    exact = F.scaled_dot_product_attention(q, k, v).numpy()
+    narrow = [t.astype(dtype) for t in (q, k, v)]
+    for t in narrow:
+        t.stop_gradient = False
+    out = F.scaled_dot_product_attention(*narrow)
+    out.sum().backward()
+    assert out.dtype == dtype and narrow[0].grad.dtype == dtype
+    assert np.abs(out.astype("float32").numpy() - exact).max() < (2e-3 if dtype == "float16" else 2e-2)
+
+
+def test_auto_cast_multiplies_in_the_low_type():
+    layer, x = nn.TransformerEncoderLayer(8, 2, 16), _x(2, 3, 8)
+    mask = paddle.tril(paddle.ones([3, 3], "bool"))
+    with paddle.amp.auto_cast(dtype="bfloat16"):
+        assert F.scaled_dot_product_attention(*[x.reshape([2, 3, 2, 4])] * 3).dtype == "bfloat16"
+        out = layer(x, mask)
+    out.sum().backward()
+    assert out.dtype == "float32" and layer.self_attn.q_proj.weight.grad.dtype == "float32"
+
+
+def test_in_a_program_with_any_batch_size():
+    model = nn.Transformer(4, 2, 1, 1, 6, dropout=0.0)
+    mask = model.generate_square_subsequent_mask(3)
+    src, tgt = _x(3, 5, 4), _x(3, 3, 4, seed=1)
+    expected = model(src, tgt, tgt_mask=mask).numpy()
+    paddle.enable_static()
+    try:
+        main = paddle.static.Program()
+        with paddle.static.program_guard(main, paddle.static.Program()):
+            inputs = [paddle.static.data("src", [-1, 5, 4]), paddle.static.data("tgt", [-1, 3, 4])]
+            out = model(*inputs, tgt_mask=mask)
+            assert out.shape == [-1, 3, 4]
+            found, = paddle.static.Executor().run(main, feed={"src": src.numpy(), "tgt": tgt.numpy()},
+                                                  fetch_list=[out])
+    finally:
+        paddle.disable_static()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("call", "parts"), [
+    (lambda: nn.MultiHeadAttention(4, 3), ["num_heads that divides embed_dim=4", "3"]),
+    (lambda: nn.TransformerEncoderLayer(4, 0, 8), ["nhead above 0"]),
+    (lambda: nn.TransformerEncoderLayer(4, 2, 8, activation="rellu"), ["activation", "'rellu'"]),
+    (lambda: nn.TransformerDecoderLayer(4, 2, 8, weight_attr=[None, None]), ["3 attributes", "2"]),
+    (lambda: nn.Transformer(4, 2, 1, 1, 8, bias_attr=[None] * 4), ["one to three attributes", "4"]),
+    (lambda: nn.MultiHeadAttention(4, 2)(_x(2, 3, 4), attn_mask=paddle.ones([2, 1, 3, 5])),
+     ["mask that broadcasts to [2, 2, 3, 3]", "[2, 1, 3, 5]"]),
+    (lambda: F.scaled_dot_product_attention(*[_x(2, 3, 4, 2), _x(2, 3, 3, 2), _x(2, 3, 3, 2)]), ["divides", "4"]),
+    (lambda: F.scaled_dot_product_attention(*[_x(2, 3, 2, 4)] * 3, backend="p2p"), ["backend=None"]),
+])
+def test_errors_say_what_would_fit(call, parts):
+    with pytest.raises(ValueError) as error:
+        call()
+    for part in parts:
+        assert part in str(error.value)

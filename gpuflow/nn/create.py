@@ -31,8 +31,7 @@ def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, defa
     shape = checked_shape(f"{owner}.create_parameter", shape)
     if isinstance(attr, WeightNormParamAttr):
         return _direction(owner, attr, shape, dtype, is_bias, default_initializer, place)
-    lookup = registered if in_dynamic_mode() else _in_program
-    found = shared_parameter(attr, shape, kind, lookup)
+    found = known(attr, shape, kind)
     if found is not None:
         return found
     initializer = attr.initializer or global_initializer(is_bias) or default_initializer
@@ -42,13 +41,31 @@ def make_parameter(owner: str, shape, attr=None, dtype=None, is_bias=False, defa
                                     "default_initializer=nn.initializer.Constant(0)"))
         initializer = Constant(0.0) if is_bias else XavierUniform()
     place = device.current_place() if place is None else device.parse(place)
-    name = attr.name or free_name(f"{owner}.{'b' if is_bias else 'w'}", lookup)
+    return started(attr, attr.name or _free(owner, is_bias), shape, kind, place, initializer)
+
+
+def known(attr: ParamAttr, shape: tuple, kind: dtypes.DType) -> Parameter | None:
+    """The parameter that already has attr's name, in this namespace or the program that is being built, or None."""
+    return shared_parameter(attr, shape, kind, _lookup())
+
+
+def started(attr: ParamAttr, name: str, shape: tuple, kind: dtypes.DType, place, initializer) -> Parameter:
+    """A new Parameter with the initializer's numbers; in static mode the startup program brings them."""
     if in_dynamic_mode():
         return new_parameter(attr, name, initializer.new_array(shape, kind, place))
     from gpuflow.static import build
 
     param = new_parameter(attr, name, build.blank(shape, kind, place), registered=False)
-    return build.await_startup(param, initializer)
+    build.await_startup(param, initializer)
+    return param
+
+
+def _free(owner: str, is_bias: bool) -> str:
+    return free_name(f"{owner}.{'b' if is_bias else 'w'}", _lookup())
+
+
+def _lookup():
+    return registered if in_dynamic_mode() else _in_program
 
 
 def _in_program(name: str) -> Parameter | None:
@@ -63,7 +80,7 @@ def _direction(owner: str, attr: WeightNormParamAttr, shape, dtype, is_bias, def
     """The v of a weight g · v / |v|; the layer that it is assigned to splits off g."""
     from gpuflow.nn.made_weight import split_by
 
-    name = attr.name or free_name(f"{owner}.{'b' if is_bias else 'w'}")
+    name = attr.name or _free(owner, is_bias)
     v = make_parameter(owner, shape, attr.part("v", name), dtype, is_bias, default_initializer, place)
     v._split = split_by(attr, v, name)
     return v

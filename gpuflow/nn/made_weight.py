@@ -1,12 +1,13 @@
 """Weights that a layer makes from other parameters before every call, for `WeightNormParamAttr` and `nn.utils`."""
 from __future__ import annotations
 
-from gpuflow.autograd.tape import no_grad
-from gpuflow.dispatch import call
+from gpuflow import device
+from gpuflow.dispatch import call, in_dynamic_mode
 from gpuflow.errors import explain
+from gpuflow.nn.create import known, started
 from gpuflow.nn.functional.norm import normalize
 from gpuflow.ops.registry import OPS
-from gpuflow.param import Parameter, WeightNormParamAttr, free_name, new_parameter, shared_parameter
+from gpuflow.param import Initializer, Parameter, WeightNormParamAttr, free_name
 from gpuflow.tensor import Tensor
 
 
@@ -31,7 +32,7 @@ class MadeWeight:
 
     def __call__(self, layer, inputs):
         w = self.weight(layer)
-        if isinstance(w, Tensor):
+        if in_dynamic_mode():
             array = w._array
             w.__deepcopy__ = lambda memo: Tensor(array.copy())   # a copied layer makes its own at its next call
         layer.__dict__[self.name] = w                            # a plain attribute: no parameter, no buffer, not saved
@@ -50,7 +51,7 @@ class WeightNorm(MadeWeight):
         if dim is not None and not -w.ndim <= dim < w.ndim:
             raise ValueError(explain("weight_norm", f"dim in [{-w.ndim}, {w.ndim}) or None", repr(dim)))
         self.dim = None if dim in (None, -1) else dim % w.ndim
-        v, g = parts or (like(layer, w, w._array.copy()), like(layer, w, lengths(w, self.dim)._array))
+        v, g = parts or (like(layer, w, w._array.copy()), like(layer, w, LengthsOf(w, self.dim).of(w._array)))
         del layer._parameters[name]
         layer.add_parameter(f"{name}_v", v)
         layer.add_parameter(f"{name}_g", g)
@@ -64,10 +65,19 @@ def _others(w, dim):
     return None if dim is None else tuple(k for k in range(w.ndim) if k != dim)
 
 
-def lengths(w, dim: int | None):
-    """The 2-norm of each slice along axis dim, [size of dim]; of all for None, 0-d. No gradient."""
-    with no_grad():
-        return call(OPS["sqrt"], (call(OPS["sum"], (w * w,), {"axis": _others(w, dim), "keepdim": False}),))
+class LengthsOf(Initializer):
+    """Starts g with the 2-norm of each slice of `source` along axis dim; of all of it for None."""
+
+    def __init__(self, source: Parameter, dim: int | None):
+        self.source, self.dim = source, dim
+
+    def array(self, shape, dtype, place):
+        return self.of(self.source._array)
+
+    def of(self, array):
+        """The numbers, from those of `source` as they are in a static scope."""
+        xp = device.module_of(array)
+        return xp.asarray(xp.sqrt((array * array).sum(_others(array, self.dim))), array.dtype)
 
 
 def directed(v, g, dim: int | None):
@@ -97,9 +107,9 @@ def split_by(attr: WeightNormParamAttr, v: Parameter, name: str):
 
     def split(layer, attribute: str) -> None:
         size = () if attr.dim is None else (v.shape[attr.dim],)
-        g = shared_parameter(said, size, v.dtype)
+        g = known(said, size, v.dtype)
         if g is None:
-            g = new_parameter(said, said.name, lengths(v, attr.dim)._array)
+            g = started(said, said.name, size, v.dtype, v.place, LengthsOf(v, attr.dim))
         installed(layer, WeightNorm(layer, attribute, attr.dim, (v, g)))
 
     return split

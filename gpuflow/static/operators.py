@@ -295,10 +295,13 @@ class Initialise(Operator):
 
     def bind(self, plan):
         tensor, initializer = self.tensor, self.initializer
+        source = getattr(initializer, "source", None)   # a parameter whose numbers these are made of
 
         def step(env):
             run = env[0]
-            run.scope.initialise(tensor, initializer.new_array(tuple(tensor.shape), tensor.dtype, run.place))
+            array = (initializer.new_array(tuple(tensor.shape), tensor.dtype, run.place) if source is None
+                     else initializer.of(run.scope.find_var(source.name)._tensor._array))
+            run.scope.initialise(tensor, array)
         return step
 
 

@@ -24,8 +24,8 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"param", "regularizer", "functional", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"})),
-    (frozenset({"hapi"}), frozenset({"incubate"}), frozenset({"distributed"}), frozenset({"cli", "__main__"}),
-     frozenset({"framework"}), frozenset({"utils"})),
+    (frozenset({"jit", "static/io"}), frozenset({"hapi"}), frozenset({"incubate"}), frozenset({"distributed"}),
+     frozenset({"cli", "__main__"}), frozenset({"framework"}), frozenset({"utils"})),
 )
 
 # (file, imported module): why this one arrow may point up or sideways. Each needs a reason a reader would accept; an

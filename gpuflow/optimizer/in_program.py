@@ -31,6 +31,10 @@ class Step(Operator):
                          {"parameters": [p.name for p, _ in pairs]})
         self.optimizer, self.steps_of = optimizer, pairs
 
+    def worker(self, scope: Scope):
+        """The optimizer that works in a scope."""
+        return at_work(self.optimizer, scope, [scope.tensor(p) for p, _ in self.steps_of])
+
     def bind(self, plan):
         optimizer, params = self.optimizer, [p for p, _ in self.steps_of]
         grads = [plan.at(g) for g in self.inputs]

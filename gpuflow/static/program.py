@@ -42,7 +42,7 @@ class Block:
 
     def create_var(self, name=None, shape=(), dtype="float32", persistable=False, stop_gradient=True, **ignored):
         """A Variable that nothing computes yet, to be the output of an operator that is appended."""
-        return self.program.variable(name or "tmp", _sizes("create_var", shape), dtypes.convert(dtype), stop_gradient,
+        return self.program.variable(name or "tmp", sizes("create_var", shape), dtypes.convert(dtype), stop_gradient,
                                      persistable=persistable, exact=name is not None)
 
     def append(self, operator: Operator) -> Operator:
@@ -224,7 +224,7 @@ class Program:
         return f"<Program of {sum(len(b.ops) for b in self.blocks)} operators, {len(self.all_parameters())} parameters>"
 
 
-def _sizes(where, shape) -> tuple:
+def sizes(where, shape) -> tuple:
     shape = [shape] if isinstance(shape, int) else shape
     if not isinstance(shape, list | tuple):
         raise TypeError(explain(where, f"a shape: {SIZES}", repr(shape)))
@@ -275,7 +275,7 @@ def data(name: str, shape, dtype=None, lod_level: int = 0) -> Variable:
         raise TypeError(explain("static.data", "a name", repr(name)))
     kind = dtypes.default_float() if dtype is None else dtypes.convert(dtype)
     found = _main.values.get(name)
-    shape = _sizes(f"static.data({name!r})", shape)
+    shape = sizes(f"static.data({name!r})", shape)
     if found is not None and found.is_data and (found.shape, found.dtype) == (shape, kind):
         return _main.seen(found)
     return _main.variable(name, shape, kind, is_data=True, exact=True)

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from gpuflow.param import ParamAttr as ParamAttr
     from gpuflow.static.build import disable_static as disable_static, enable_static as enable_static
 
-_ROOMS = ("amp", "autograd", "framework", "incubate", "io", "metric", "nn", "optimizer", "regularizer", "static",
+_ROOMS = ("amp", "autograd", "framework", "incubate", "io", "jit", "metric", "nn", "optimizer", "regularizer", "static",
           "text", "utils", "vision")
 _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param", "create_parameter": "nn.create",
               "enable_static": "static.build", "disable_static": "static.build"}

@@ -27,11 +27,10 @@ class Build:
         except Exception as error:
             raise op.explain_failure(given, attrs, error) from error
         several = len(op.outputs) > 1
-        stop = (op.grad_function is None or not dispatch.recording()
-                or all(v.stop_gradient for v in values if isinstance(v, Value)))
-        outs = [main.variable(f"{op.name}.out", spec.shape, spec.dtype, stop or i in op.no_grad_outputs)
-                for i, spec in enumerate(specs if several else [specs])]
-        main.block.append(Apply(op, values, [out._value for out in outs], dict(attrs)))
+        outs = [main.variable(f"{op.name}.out", spec.shape, spec.dtype) for spec in (specs if several else [specs])]
+        operator = Apply(op, values, [out._value for out in outs], dict(attrs))
+        operator.mark_stops(dispatch.recording())
+        main.block.append(operator)
         return tuple(outs) if several else outs[0]
 
     def run_inplace(self, op, target, inputs, attrs):

@@ -1,7 +1,7 @@
 """Executor: runs Programs."""
 import numpy as np
 
-from gpuflow import device, dispatch
+from gpuflow import device
 from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
 from gpuflow.static.plan import Plan
@@ -49,9 +49,7 @@ class Executor:
         given = self._fed(program, plan, feed or {})
         if program.random_seed:
             _seed_once(program)
-        with dispatch.at_once(), np.errstate(all="ignore"):
-            found = plan.run(given, scope, self.place)
-        found = [a.dense() if isinstance(a, SparseRows) else a for a in found]
+        found = [a.dense() if isinstance(a, SparseRows) else a for a in plan.run(given, scope)]
         if not return_numpy:
             return [Tensor(a.copy()) for a in found]
         return [a.copy() if type(a) is np.ndarray else device.to_numpy(a) for a in found]

@@ -98,6 +98,12 @@ class Apply(Operator):
         super().__init__(op.name, inputs, outputs, attrs)
         self.op = op
 
+    def mark_stops(self, recording: bool = True) -> None:
+        """Says of each result whether gradients stop there: where none is wanted further back, or there is none."""
+        stop = not recording or self.op.grad_function is None or all(v.stop_gradient for v in self.reads())
+        for i, v in enumerate(self.outputs):
+            v.stop_gradient = stop or i in self.op.no_grad_outputs
+
     def bind(self, plan):
         forward, xp, attrs = self.op.forward, plan.xp, self.attrs
         ins = [plan.at(x) for x in self.inputs]

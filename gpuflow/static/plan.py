@@ -3,19 +3,20 @@
 Operators that nothing depends on are left out; each of the others becomes a function over `env`, the list of a run's
 arrays; an array is let go after the last function that reads it. What a run needs is looked up here, once.
 """
-from gpuflow import device
+import numpy as np
+
+from gpuflow import device, dispatch
 from gpuflow.static.operators import Operator
-from gpuflow.static.scope import Scope
 from gpuflow.static.value import Value
 from gpuflow.tensor import Tensor
 
 
 class Run:
-    """What one run happens in; operators find it at env[0]."""
+    """What one run happens in; operators find it at env[0]. scope: a Scope, or what else knows `tensor(value)`."""
 
     __slots__ = ("place", "scope", "xp")
 
-    def __init__(self, scope: Scope, place, xp):
+    def __init__(self, scope, place, xp):
         self.scope, self.place, self.xp = scope, place, xp
 
     def tensor(self, value: Value) -> Tensor:
@@ -27,7 +28,7 @@ class Plan:
     """operators: those of the block that is run. fetches: the Values whose arrays are wanted at the end."""
 
     def __init__(self, operators: list[Operator], fetches: list[Value], place):
-        self.xp = device.module_for(place)
+        self.place, self.xp = place, device.module_for(place)
         self.array_type = self.xp.ndarray
         self.template: list = [None]
         self.captured: list[tuple[int, Value]] = []      # filled from the scope at the start of a run
@@ -42,6 +43,7 @@ class Plan:
         needed = needed_for(operators, fetches)
         self._read = {id(v) for v in fetches} | {id(v) for op in needed for v in op.reads()}
         self.steps = self.bind(needed)
+        self.forward_steps = next((k for k, o in enumerate(needed) if o.training), len(needed))
         self.fetches = [(self.at(v), v) for v in fetches]
         self._release(needed)
 
@@ -128,22 +130,36 @@ class Plan:
 
     # ---- running ---------------------------------------------------------------------------------------------------
 
-    def run(self, feed: dict, scope: Scope, place) -> list:
-        """The fetched arrays. feed: {Value: array on `place`} for `self.feeds`."""
+    def run(self, feed: dict, scope) -> list:
+        """The fetched arrays. feed: {name: array on the plan's device} for `self.feeds`."""
+        env = self.start(feed, scope)
+        self.advance(env, 0, len(self.steps))
+        return self.found(env)
+
+    def start(self, feed: dict, scope) -> list:
+        """The env of a new run, in which no step was taken yet."""
         env = self.template.copy()
-        env[0] = run = Run(scope, place, self.xp)
+        env[0] = Run(scope, self.place, self.xp)
         for i, value in self.captured:
             env[i] = scope.tensor(value)._array
         for i, value in self.slots:
             slot = scope.tensor(value)._grad_slot
             env[i] = slot if slot is not None and slot.dtype == value.dtype.dtype else None
         for i, value in self.feeds:
-            env[i] = feed[value.name]
+            env[i] = feed.get(value.name)
         for note in self.first:
             note(env)
-        for step in self.steps:
-            step(env)
-        return [run.tensor(v)._array if v.home is not None else env[i] for i, v in self.fetches]
+        return env
+
+    def advance(self, env: list, begin: int, end: int) -> None:
+        """Takes the steps [begin, end)."""
+        with dispatch.at_once(), np.errstate(all="ignore"):
+            for step in self.steps[begin:end]:
+                step(env)
+
+    def found(self, env: list) -> list:
+        """The fetched arrays, as far as they are computed."""
+        return [env[0].tensor(v)._array if v.home is not None else env[i] for i, v in self.fetches]
 
 
 def needed_for(operators, fetches) -> list[Operator]:

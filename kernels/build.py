@@ -75,6 +75,10 @@ def numba_module(text: str):
     """The module made of `text`, whose njit functions are cached on disk where a folder can be written."""
     import hashlib
 
+    # Read by OpenMP when Numba loads it. By default its threads spin while they wait, and so do OpenBLAS's: in a
+    # training step each takes the cores from the other, and the step takes three times as long (docs/decisions/0008).
+    if "GOMP_SPINCOUNT" not in os.environ:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import numba
 
     cached = re.sub(r"njit\((parallel=\w+), \*\*flags\)", r"njit(\1, cache=True, **flags)", text)

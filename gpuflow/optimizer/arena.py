@@ -24,19 +24,21 @@ class Home:
 
     view, slot: its range of the parameter and of the gradient buffer, shaped like it. state: {name: range}.
     master: the float32 truth of a two-byte parameter, or None; seen: the parameter's version when it last agreed.
+    ema: its range of the running average, where one is attached, or None.
     steps: updates so far. strategy: its row of the strategy table; said: what the parameter said when it was resolved.
     """
 
-    __slots__ = ("_kept", "begin", "end", "master", "param", "said", "seen", "slot", "state", "steps", "strategy",
-                 "view")
+    __slots__ = ("_kept", "begin", "ema", "end", "master", "param", "said", "seen", "slot", "state", "steps",
+                 "strategy", "view")
     view: Any
     slot: Any
     state: dict
+    _kept: Any
 
     def __init__(self, param: Tensor, begin: int, strategy: Strategy):
         self.param, self.begin, self.end = param, begin, begin + param._array.size
         self.strategy, self.said = strategy, None
-        self.steps, self.seen, self.master, self._kept = 0, None, None, None
+        self.steps, self.seen, self.master, self.ema, self._kept = 0, None, None, None, None
 
     def adopt(self) -> None:
         """Takes in a parameter whose array lives elsewhere: copies its values and makes it hold this range."""
@@ -50,16 +52,19 @@ class Home:
 
     def keep(self) -> None:
         """Notes the parameter's values, for one that must not move although its gradient counts in a norm."""
-        truth = self.view if self.master is None else self.master
-        if self._kept is None:
-            self._kept = truth.copy(), self.view.copy()
-        self._kept[0][...], self._kept[1][...] = truth, self.view
+        held = self._held()
+        if self._kept is None or len(self._kept) != len(held):
+            self._kept = [array.copy() for array in held]
+        for kept, array in zip(self._kept, held):
+            kept[...] = array
 
     def restore(self) -> None:
         """Puts the noted values back."""
-        if self.master is not None:
-            self.master[...] = self._kept[0]
-        self.view[...] = self._kept[1]
+        for kept, array in zip(self._kept, self._held()):
+            array[...] = kept
+
+    def _held(self) -> list:
+        return [array for array in (self.view, self.master, self.ema) if array is not None]
 
     def trust_parameter(self) -> None:
         """Brings master up to a parameter that somebody wrote to; where it only is the rounded master, master stays."""
@@ -71,7 +76,7 @@ class Home:
 class Flat:
     """The buffers of one dtype and the homes in them, in their order. state: {name: buffer}."""
 
-    def __init__(self, dtype: dtypes.DType, homes: list[Home], states, with_master: bool, xp):
+    def __init__(self, dtype: dtypes.DType, homes: list[Home], states, with_master: bool, with_ema: bool, xp):
         self.dtype, self.homes = dtype, homes
         size = sum(padded(home.param._array.size) for home in homes)
         real = np.dtype(np.float64 if dtype is dtypes.float64 else np.float32)
@@ -79,21 +84,25 @@ class Flat:
         self.grad = zeros(xp, size, real if any(map(_has_wide_gradient, homes)) else dtype.dtype)
         self.state = {name: zeros(xp, size, real) for name in states}
         self.master = zeros(xp, size, real) if with_master and dtype in TWO_BYTES else None
+        self.ema = zeros(xp, size, real) if with_ema else None
         for home in homes:
             place, shape = slice(home.begin, home.end), home.param._array.shape
             home.view, home.slot = self.param[place].reshape(shape), self.grad[place].reshape(shape)
             home.state = {name: buffer[place].reshape(shape) for name, buffer in self.state.items()}
             home.master = None if self.master is None else self.master[place].reshape(shape)
+            home.ema = None if self.ema is None else self.ema[place].reshape(shape)
 
 
 class Arena:
     """The homes of an optimizer's parameters, bucket by bucket; `homes` has the order of the kernels' rows.
 
     strategies: [(param, Strategy)]. states: names. first: called as first(strategy), gives {state: first value} for
-    states that do not start at zero. carry: the arena whose states, master weights and step counts go on here.
+    states that do not start at zero. averaged: a running average goes along. carry: the arena whose states, master
+    weights, averages and step counts go on here.
     """
 
-    def __init__(self, owner: str, strategies, states, multi_precision: bool, first, carry: Arena | None = None):
+    def __init__(self, owner: str, strategies, states, multi_precision: bool, first, averaged: bool = False,
+                 carry: Arena | None = None):
         place = common_place(owner, [p for p, _ in strategies])
         kinds: dict[dtypes.DType, list[Home]] = {}
         ends: dict[dtypes.DType, int] = {}
@@ -103,7 +112,7 @@ class Arena:
             ends[p.dtype] = begin + padded(p._array.size)
         xp = device.module_for(place)
         self.place, self.first = place, first
-        self.flats = [Flat(kind, homes, states, multi_precision, xp) for kind, homes in kinds.items()]
+        self.flats = [Flat(kind, homes, states, multi_precision, averaged, xp) for kind, homes in kinds.items()]
         self.homes = [home for flat in self.flats for home in flat.homes]
         self.of = {id(home.param): home for home in self.homes}
         for home in self.homes:
@@ -121,8 +130,9 @@ class Arena:
             home.steps = before.steps
             for name, state in home.state.items():
                 state[...] = device.move(before.state[name], self.place)
-            if home.master is not None and before.master is not None:
-                home.master[...] = device.move(before.master, self.place)
+            for ours, theirs in ((home.master, before.master), (home.ema, before.ema)):
+                if ours is not None and theirs is not None:
+                    ours[...] = device.move(theirs, self.place)
         home.adopt()
 
     def reset(self, home: Home) -> None:

@@ -5,17 +5,22 @@
         optimizer.step()
         average.update()            # .step() of ModelAverage
 
+    average = ExponentialMovingAverage(0.999, parameters=model).attach(optimizer)   # no update(): step() does it
+
 Averages are float32 (float64 of float64 parameters). Buffers, such as the running statistics of batch norm, stay as
 they are in the model unless they are averaged as well.
 """
 from __future__ import annotations
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from gpuflow import device, dtypes
+from gpuflow.device.later import Later
 from gpuflow.errors import explain
+from gpuflow.optimizer.base import Optimizer
 from gpuflow.optimizer.lr.arguments import number, whole
 from gpuflow.tensor import Tensor
 
@@ -62,11 +67,14 @@ class _Average:
         """The lists of arrays that go along with the parameters."""
         raise NotImplementedError
 
-    def _begin(self) -> None:
-        """Refuses to average averages, and follows a model that moved to another device."""
+    def _check_own_values(self) -> None:
         if self._before is not None:
             raise RuntimeError(explain(self._owner, "the parameters' own values to average",
                                        "averages, from apply(need_restore=False)", "restore() first"))
+
+    def _begin(self) -> None:
+        """Refuses to average averages, and follows a model that moved to another device."""
+        self._check_own_values()
         for arrays in self._states():
             arrays[:] = [device.move(array, p.place) for p, array in zip(self.params, arrays)]
 
@@ -78,29 +86,112 @@ class ExponentialMovingAverage(_Average):
     min(decay, (1 + t) / (10 + t)), so that a young average follows faster. name: put before the names in state_dict.
     parameters: a Layer, or a list of parameters. Those with do_model_average=False are left out.
     buffers: with a Layer, whether its floating-point buffers are averaged as well.
+
+    Call `update()` after each step of the optimizer, or `attach(optimizer)` once.
     """
 
     def __init__(self, decay=0.999, thres_steps=None, name=None, *, parameters=None, buffers=False):
         self._decay = number("ExponentialMovingAverage", "decay", decay, at_least=0, below=1)
         self._thres_steps, self._name = thres_steps, name or ""
         super().__init__("ExponentialMovingAverage", parameters, buffers)
-        self._ema = [_zeros(p) for p in self.params]
+        self._ema: list[Any] = [_zeros(p) for p in self.params]   # None for one that lives in the optimizer's arena
         self._product = 1.0    # of all decays so far: the weight that the zeros of the start still have
-        self.updates = 0
+        self._updates = 0
+        self._optimizer: Any = None
+        self._unsure: Any = None   # (Later: was the last step left out?, its decay), None when that is known
+
+    def attach(self, optimizer) -> ExponentialMovingAverage:
+        """Lets `optimizer.step()` update the average in the pass that updates the parameters; returns the average.
+
+        A step that is left out (an overflow under a GradScaler, on_nonfinite="skip") leaves the average out as well.
+        What the optimizer does not hold, such as buffers, is averaged beside the pass. Of two-byte parameters with a
+        master copy it is that copy which is averaged. TypeError for an optimizer whose steps are not the kernels'.
+        """
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(explain("ExponentialMovingAverage.attach", "an optimizer", type(optimizer).__name__))
+        if self._optimizer is not None:
+            raise RuntimeError(explain("ExponentialMovingAverage.attach", "an average that follows no optimizer yet",
+                                       f"one that follows {self._optimizer._owner}"))
+        optimizer._take_average(self)
+        self._optimizer = optimizer
+        return self
 
     def update(self) -> None:
         """Takes the parameters as they are into the average; call it after each optimizer.step()."""
+        if self._optimizer is not None:
+            raise RuntimeError(explain("ExponentialMovingAverage.update", "an average that nobody else updates",
+                                       f"one attached to {self._optimizer._owner}, whose step() does it"))
         self._begin()
+        decay = self._decay_now()
+        for p, ema in zip(self.params, self._ema):
+            _towards(ema, p._array, 1 - decay)
+        self._count(decay)
+
+    def _decay_now(self) -> float:
         decay, t = self._decay, self._thres_steps
         if t is not None:
             t = float(t() if callable(t) else t)
             decay = min(decay, (1 + t) / (10 + t))
-        for p, ema in zip(self.params, self._ema):
-            change = p._array.astype(ema.dtype, copy=False) - ema
-            change *= 1 - decay
-            ema += change
+        return decay
+
+    def _count(self, decay: float) -> None:
         self._product *= decay
-        self.updates += 1
+        self._updates += 1
+
+    @property
+    def updates(self) -> int:
+        """How often the parameters were taken in."""
+        self._settle()
+        return self._updates
+
+    # ---- attached: what the optimizer calls ------------------------------------------------------------------------
+
+    def _before_step(self) -> float:
+        """The decay of the step that begins now. RuntimeError while averages are in the parameters' place."""
+        self._check_own_values()
+        self._settle()
+        return self._decay_now()
+
+    def _after_step(self, apart, decay: float, left_out=None) -> None:
+        """Counts the step, and averages what its pass did not see.
+
+        apart: [(home, rows that the pass did see, or None)]. left_out: 0-d bool array on the device: the step changed
+        nothing.
+        """
+        rate = 1 - decay if left_out is None else device.module_of(left_out).where(left_out, 0.0, 1 - decay)
+        for home, rows in apart:
+            done = None if rows is None else home.ema[rows]
+            _towards(home.ema, home.view if home.master is None else home.master, rate)
+            if rows is not None:
+                home.ema[rows] = done
+        for k, (p, ema) in enumerate(zip(self.params, self._ema)):
+            if ema is not None:
+                self._ema[k] = ema = device.move(ema, p.place)
+                _towards(ema, p._array, rate)
+        self._unsure = None if left_out is None else (Later(left_out), decay)
+        if left_out is None:
+            self._count(decay)
+
+    def _settle(self) -> None:
+        """Counts the last step, if it was taken; waits for the device where that is not known yet."""
+        if self._unsure is not None:
+            left_out, decay = self._unsure
+            self._unsure = None
+            if not left_out.read():
+                self._count(decay)
+
+    def _move_into(self, arena) -> None:
+        """Hands what was averaged so far over to the arena, for the parameters that live there from now on."""
+        for k, (p, ema) in enumerate(zip(self.params, self._ema)):
+            if ema is not None and id(p) in arena.of:
+                arena.of[id(p)].ema[...] = device.move(ema, arena.place)
+                self._ema[k] = None
+
+    def _current(self) -> list:
+        """The running averages, in the order of the parameters."""
+        return [self._optimizer._arena.of[id(p)].ema if ema is None else ema for p, ema in zip(self.params, self._ema)]
+
+    # ---- as every average ------------------------------------------------------------------------------------------
 
     def _states(self) -> list:
         return [self._ema]
@@ -108,19 +199,21 @@ class ExponentialMovingAverage(_Average):
     def averages(self) -> list:
         if not self.updates:
             raise RuntimeError(explain("ExponentialMovingAverage.apply", "an update() before it", "none"))
-        return [(ema / (1 - self._product)).astype(p._array.dtype) for p, ema in zip(self.params, self._ema)]
+        return [(ema / (1 - self._product)).astype(p._array.dtype) for p, ema in zip(self.params, self._current())]
 
     def state_dict(self) -> dict:
         """{name + parameter + "_ema": live tensor, "updates": count, "decay_product": of all decays}."""
-        return {**{f"{self._name}{p.name}_ema": Tensor(ema) for p, ema in zip(self.params, self._ema)},
-                "updates": self.updates, "decay_product": self._product}
+        count = self.updates
+        return {**{f"{self._name}{p.name}_ema": Tensor(ema) for p, ema in zip(self.params, self._current())},
+                "updates": count, "decay_product": self._product}
 
     def set_state_dict(self, state_dict: dict) -> None:
         """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
+        self._settle()
         given = dict(state_dict)
         updates, product = int(given.pop("updates")), float(given.pop("decay_product"))
-        _load(self._owner, given, {f"{self._name}{p.name}_ema": ema for p, ema in zip(self.params, self._ema)})
-        self.updates, self._product = updates, product
+        _load(self._owner, given, {f"{self._name}{p.name}_ema": ema for p, ema in zip(self.params, self._current())})
+        self._updates, self._product = updates, product
 
 
 class ModelAverage(_Average):
@@ -277,6 +370,13 @@ def _chosen(owner: str, parameters, buffers: bool) -> list:
     if buffers:
         found += [b for b in parameters.buffers() if b.dtype.is_floating]
     return list({id(p): p for p in found}.values())
+
+
+def _towards(ema, value, rate) -> None:
+    """ema += rate · (value - ema), in place. rate: a number, or a 0-d array on the device."""
+    change = value.astype(ema.dtype, copy=False) - ema
+    change *= rate
+    ema += change
 
 
 def _zeros(p):

@@ -85,6 +85,7 @@ class Optimizer(PaddleWay):
         self._options = self._checked(**(options or {}))
         self._measure = False
         self._scaling: Any = None        # a Scaling while a GradScaler takes the step
+        self._average: Any = None        # an ExponentialMovingAverage that follows in the same pass
         known = (self._decay_key, *self._options, *self._group_keys())
         anything = self._hand is not None and hasattr(self, "_update_param_group")   # which reads the group itself
         self._groups = Groups(self._owner, parameters, None if anything else known)
@@ -192,7 +193,7 @@ class Optimizer(PaddleWay):
         twin._groups = self._groups.over(stand_ins)
         twin._hand = None if self._hand is None else ByHand(twin)
         twin._arena, twin._launch, twin._factors = twin._hand, None, []
-        twin._outside, twin._still, twin._own_code = [], [], []
+        twin._outside, twin._still, twin._own_code, twin._average = [], [], [], None
         return twin
 
     def _step(self, only, given=None) -> None:
@@ -211,13 +212,21 @@ class Optimizer(PaddleWay):
                 scaling.found = found if scaling.found is None else scaling.found | found
         pattern, sparse = self._look(only, given)
         launch = self._launch
+        average = self._average
+        decay = None if average is None else average._before_step()
         if not any(pattern):
+            if average is not None:
+                average._after_step([(home, None) for home in self._arena.homes], decay)
             return
         for home in self._still:
             home.keep()
-        launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling)
+        left_out = launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling, decay)
         for home in self._still:
             home.restore()
+        if average is not None:
+            apart: dict = {home: None for home, active in zip(self._arena.homes, pattern) if active == INACTIVE}
+            apart |= {self._arena.homes[row]: ids for row, ids, _ in sparse} | dict.fromkeys(self._still)
+            average._after_step(apart.items(), decay, left_out)
         for home, active in zip(self._arena.homes, pattern):
             if active and home.param._version is not None:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
@@ -330,7 +339,9 @@ class Optimizer(PaddleWay):
         chosen = {id(p) for p in also} | set(() if old is None else old.of)
         inside = [p for p in self._groups.params if not p.stop_gradient or id(p) in chosen]
         self._arena = Arena(self._owner, [(p, self._strategy(p)) for p in inside], self._states(),
-                            self._multi_precision, self._first_states, carry=old)
+                            self._multi_precision, self._first_states, self._average is not None, carry=old)
+        if self._average is not None:
+            self._average._move_into(self._arena)
         for home in self._arena.homes:
             home.said = strategies.said_by(home.param)
         self._outside = [p for p in self._groups.params if id(p) not in self._arena.of]
@@ -429,6 +440,21 @@ class Optimizer(PaddleWay):
         finally:
             self._scaling = None
         return scaling.flag, answer
+
+    # ---- averages --------------------------------------------------------------------------------------------------
+
+    def _take_average(self, average) -> None:
+        """Lets `average` follow in the pass of each step; see ExponentialMovingAverage.attach."""
+        where = "ExponentialMovingAverage.attach"
+        if self._hand is not None or not self._ruled:
+            raise TypeError(explain(where, "an optimizer whose steps are the kernels'", self._owner,
+                                    "average.update() after each step"))
+        if self._average is not None:
+            raise ValueError(explain(where, "one average per optimizer", f"a second for this {self._owner}",
+                                     "average.update() after each step"))
+        self._average = average
+        if self._arena is not None:
+            self._rebuild()
 
     # ---- parameters and strategies ---------------------------------------------------------------------------------
 

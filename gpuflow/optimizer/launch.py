@@ -65,10 +65,12 @@ class Launch:
 
     # ---- one step --------------------------------------------------------------------------------------------------
 
-    def run(self, rate: float, pattern: list[int], sparse, before, scaling: Scaling | None = None) -> None:
+    def run(self, rate: float, pattern: list[int], sparse, before, scaling: Scaling | None = None, ema_decay=None):
         """One update of the rows that `pattern` marks. sparse: [(row, ids, values)] for those marked SPARSE.
 
         before: called with this object when step counts and tables are those of the step. scaling: of the loss.
+        ema_decay: of this step, where the arena has a running average. Returns whether the step was left out, a 0-d
+        bool array on the device, or None where no step is.
         """
         self.settle()
         if pattern != self.pattern:
@@ -82,13 +84,15 @@ class Launch:
         before(self)
         skip = self.skip or scaling is not None
         self.fused.on_nonfinite = "skip" if skip else "propagate"
-        self.fused.run(rate, numbers[0] if self.room == 1 else numbers, sparse=sparse,
+        self.fused.run(rate, numbers[0] if self.room == 1 else numbers, sparse=sparse, ema_decay=ema_decay,
                        unscale=None if scaling is None else scaling.factor,
                        between=None if scaling is None or scaling.found is None else scaling.add_found)
+        left_out = device.module_for(self.arena.place).asarray(self.fused.nonfinite()) if skip else None
         if skip:
-            self._flag = Later(self.fused.nonfinite())
+            self._flag = Later(left_out)
         if scaling is not None:
             scaling.flag = self._flag
+        return left_out
 
     def settle(self) -> bool:
         """Takes back the step counts of a step that was skipped; True when it was. Waits for the device if need be."""
@@ -126,7 +130,8 @@ class Launch:
 
     def _build(self) -> None:
         buckets = [Bucket(flat.param, flat.grad, {name: flat.state[name] for name in self.rule.state},
-                          [home.begin for home in flat.homes], [home.end for home in flat.homes], master=flat.master)
+                          [home.begin for home in flat.homes], [home.end for home in flat.homes], master=flat.master,
+                          ema=flat.ema)
                    for flat in self.arena.flats]
         self.fused = FusedStep(self.rule, buckets, sets=self.room, groups=max(len(self._norm_groups()), 1),
                                measure=self.measure)

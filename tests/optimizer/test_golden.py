@@ -1,4 +1,4 @@
-"""Six steps of every optimizer and strategy against what Paddle 3.3.1 made of them (tests/golden/optimizers.npz)."""
+"""Twenty steps of every optimizer and strategy against what Paddle 3.3.1 made of them (tests/golden/optimizers.npz)."""
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +14,9 @@ GOLDEN = dict(np.load(Path(optimizer_cases.__file__).with_name("optimizers.npz")
 INPUTS = {name.rpartition("/")[2]: array for name, array in GOLDEN.items() if name.startswith("inputs/")}
 CASES = optimizer_cases.CASES
 
-# Paddle keeps 1 - 0.999 and 0.999 ** step in float32: 1.3e-5 of an update of the size of the rate, up to 0.2 here, over
-# six steps. Rules without such numbers come nearer: a few roundings of values around 1.
+# Beside the largest number of a run, where that is above 1. Paddle keeps 1 - 0.999 and 0.999 ** step in float32: 1.3e-5
+# of an update of the size of the rate, 0.1 to 0.2 here, over twenty steps of either sign. Rules without such numbers
+# come nearer: a few roundings.
 # A line search divides differences of float32 losses around 3 by differences of steps below 1: 1e-6 of the step.
 ADAM_LIKE, PLAIN, SEARCHED = 6e-6, 5e-7, 5e-6
 
@@ -27,7 +28,8 @@ def test_follows_paddle(name):
     tolerance = ADAM_LIKE if {"beta1", "rho"} & set(_options(case)) else PLAIN
     for key, array in got.items():
         tolerance = SEARCHED if "line_search_fn" in case["args"] else tolerance
-        np.testing.assert_allclose(array, GOLDEN[f"{name}/{key}"], rtol=0, atol=tolerance)
+        expected = GOLDEN[f"{name}/{key}"]
+        np.testing.assert_allclose(array, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
 
 
 def test_the_golden_steps_move():

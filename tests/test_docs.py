@@ -29,7 +29,7 @@ def test_links_and_paths_lead_somewhere(page):
     assert not missing
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/amp.md", "docs/pretrained-vectors.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/amp.md", "docs/pretrained-vectors.md", "docs/static.md"])
 def test_example_runs(page, tmp_path):
     block, *_ = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / page).read_text(encoding="utf-8"),
                            flags=re.MULTILINE | re.DOTALL)

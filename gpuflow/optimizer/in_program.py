@@ -31,6 +31,9 @@ class Step(Operator):
                          {"parameters": [p.name for p, _ in pairs]})
         self.optimizer, self.steps_of = optimizer, pairs
 
+    def __str__(self):
+        return f"- = {self.type} step({', '.join(p.name for p, _ in self.steps_of)})"
+
     def worker(self, scope: Scope):
         """The optimizer that works in a scope."""
         return at_work(self.optimizer, scope, [scope.tensor(p) for p, _ in self.steps_of])

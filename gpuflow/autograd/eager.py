@@ -237,7 +237,8 @@ def _record(op, xp, inputs, arrays, attrs, out):
             setattr(saved, field, _aspect(kind, arrays[where]))
     if op.views:
         guards.append(_guard(op.inputs[0], inputs[0]))
-    out_specs = [(a.shape, a.dtype) for a in out] if type(out) is tuple else None
+    out_specs = [None if i in op.internal else (a.shape, a.dtype) for i, a in enumerate(out)] if type(
+        out) is tuple else None
     return Node(op, xp, attrs, edges, saved, guards, out_specs)
 
 

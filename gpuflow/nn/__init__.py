@@ -10,6 +10,7 @@ from gpuflow.nn import (
     loss,
     norm,
     pooling,
+    rnn,
     transformer,
     utils,
 )
@@ -22,6 +23,7 @@ from gpuflow.nn.layer import Layer
 from gpuflow.nn.loss import *  # noqa: F403
 from gpuflow.nn.norm import *  # noqa: F403
 from gpuflow.nn.pooling import *  # noqa: F403
+from gpuflow.nn.rnn import *  # noqa: F403
 from gpuflow.nn.transformer import *  # noqa: F403
 from gpuflow.param import Parameter
 
@@ -34,5 +36,5 @@ Module, ModuleDict, ModuleList = Layer, container.LayerDict, container.LayerList
 
 __all__ = ["ClipGradByAdaptiveNorm", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module",
            "ModuleDict", "ModuleList", "Parameter", "clip", "functional", "initializer", "utils", *_ALSO,
-           *(name for part in (activation, common, container, conv, loss, norm, pooling, transformer)
+           *(name for part in (activation, common, container, conv, loss, norm, pooling, rnn, transformer)
              for name in part.__all__)]

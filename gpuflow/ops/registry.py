@@ -48,7 +48,7 @@ class OpDef:
     """One registered op. Made by `@op`; `name`, `inputs` and `attrs` are read from the forward's signature."""
 
     def __init__(self, name, forward, infer, *, saves, saved_for, outputs, promotes, quiet, views, writes,
-                 no_grad_outputs, as_float):
+                 no_grad_outputs, internal, as_float):
         self.name, self.infer = name, infer
         self.forward = _in_wide_float(forward) if as_float else forward
         code = forward.__code__  # what inspect.signature would tell, at a tenth of its time
@@ -66,6 +66,7 @@ class OpDef:
         self.views = views
         self.writes = frozenset(self.inputs.index(w) for w in writes)
         self.no_grad_outputs = frozenset(no_grad_outputs)
+        self.internal = frozenset(internal)
         self.saves = saves
         self.save_plan = tuple((*self._where(field),
                                 self.inputs.index(saved_for[field]) if field in saved_for else None)
@@ -153,7 +154,7 @@ OPS: dict[str, OpDef] = {}
 
 
 def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), quiet=False, views=False,
-       writes=(), no_grad_outputs=(), as_float=False):
+       writes=(), no_grad_outputs=(), internal=(), as_float=False):
     """Decorator that registers a forward function as the op `name`.
 
     infer: the shape rule.
@@ -165,6 +166,8 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
     views: the result may share the first input's memory.
     writes: inputs whose gradient the op can write where `saved.into` says.
     no_grad_outputs: positions of results that carry no gradient (indices, masks).
+    internal: positions of results that are there for the gradient function to read; it gets None, not zeros, for the
+        gradient of one that nobody else used.
     as_float: forward sees its first input as float32 or float64 only: integers come as the default float, and float16
         and
         bfloat16 as float32 (then one rounding at the end, to the input's type). Goes with infer=floating().
@@ -175,7 +178,7 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
             raise ValueError(explain("@op", "a name that is not taken", repr(name)))
         OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), saved_for=saved_for or {},
                           outputs=tuple(outputs), promotes=tuple(promotes), quiet=quiet, views=views,
-                          writes=tuple(writes), no_grad_outputs=no_grad_outputs,
+                          writes=tuple(writes), no_grad_outputs=no_grad_outputs, internal=internal,
                           as_float=as_float)
         return OPS[name]
 

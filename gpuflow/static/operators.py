@@ -192,7 +192,8 @@ class Gradient(Operator):
         gs = [None if g is None else plan.at(g) for g in self.grads]
         outs = [(k, plan.at(g), plan.aspect(x, "shape"), plan.aspect(x, "dtype"))
                 for k, (x, g) in enumerate(zip(inputs, self.outputs)) if g is not None]
-        filled = [(plan.aspect(v, "shape"), plan.aspect(v, "dtype")) for v in self.forward.outputs] if several else ()
+        filled = [None if k in op.internal else (plan.aspect(v, "shape"), plan.aspect(v, "dtype"))
+                  for k, v in enumerate(self.forward.outputs)] if several else ()
         into = [plan.grad_slot(g) if k in op.writes and g is not None else plan.constant(None)
                 for k, g in enumerate(self.outputs)]
         xp, function, attrs, new = plan.xp, op.grad_function, self.attrs, op.saved_type
@@ -203,8 +204,9 @@ class Gradient(Operator):
             for field, i, many in fields:
                 setattr(saved, field, [env[k] for k in i] if many else env[i])
             if several:
-                g = tuple([xp.zeros(env[shape], env[kind]) if i is None or env[i] is None else env[i]
-                           for i, (shape, kind) in zip(gs, filled)])
+                g = tuple([env[i] if i is not None and env[i] is not None else
+                           None if spec is None else xp.zeros(env[spec[0]], env[spec[1]])
+                           for i, spec in zip(gs, filled)])
             else:
                 g = env[gs[0]]
                 if g is None:     # nothing came back this time

@@ -11,11 +11,11 @@ def _values(seed, shape):
     return np.random.default_rng(zlib.crc32(seed.encode())).uniform(-1, 1, shape).astype(np.float32)
 
 
-def with_weights(layer):
-    """The layer with numbers that depend on nothing but their structured names, in evaluation mode."""
+def with_weights(layer, training=False):
+    """The layer with numbers that depend on nothing but their structured names, in evaluation mode by default."""
     for name, p in layer.named_parameters():
         p.set_value(_values(name, p.shape) * 0.5)
-    layer.eval()
+    layer.train() if training else layer.eval()
     return layer
 
 
@@ -42,11 +42,11 @@ def run(paddle, cases, name):
     return answer
 
 
-def _flat(*results):
+def flat(*results):
     """The tensors in nested tuples and lists."""
     for r in results:
         if isinstance(r, tuple | list):
-            yield from _flat(*r)
+            yield from flat(*r)
         elif r is not None:
             yield r
 
@@ -62,7 +62,7 @@ def _heads(mask=None, features=(6, 6), **arguments):
     def case(paddle, tensor):
         layer = with_weights(paddle.nn.MultiHeadAttention(6, 3, kdim=features[0], vdim=features[1], **arguments))
         q, k, v = tensor("q", 2, 3, 6), tensor("k", 2, 5, features[0]), tensor("v", 2, 5, features[1])
-        return layer, _flat(layer(q, k, v, None if mask is None else _mask(paddle, mask)))
+        return layer, flat(layer(q, k, v, None if mask is None else _mask(paddle, mask)))
 
     return case
 
@@ -81,7 +81,7 @@ def _cached_attention(paddle, tensor):
         outs.append(out)
     static = layer.gen_cache(memory, memory, type=layer.StaticCache)
     full = layer.gen_cache(*layer.compute_kv(memory, memory))
-    return layer, _flat(outs, layer(x, cache=static), layer(x, cache=full))
+    return layer, flat(outs, layer(x, cache=static), layer(x, cache=full))
 
 
 def _block(kind, **arguments):

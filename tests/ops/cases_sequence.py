@@ -1,7 +1,41 @@
 """Sample inputs for attention and recurrences; see cases.py."""
-from tests.ops.cases import bools, ints, normal
+import numpy as np
+
+from tests.ops.cases import between, bools, ints, normal
+
+_LENGTHS = np.array([1, 3])
+
+
+def _weights(gates, inputs=2, hidden=2, states=None):
+    return tuple(between(-1, 1, *shape) for shape in ((gates * hidden, inputs), (gates * hidden, states or hidden),
+                                                      (gates * hidden,), (gates * hidden,)))
+
+
+def _x():
+    return between(-1, 1, 3, 2, 2)
+
+
+def _h(size=2):
+    return between(-1, 1, 2, size)
+
 
 CASES = {
+    "simple_rnn": [
+        ((_x(), *_weights(1), None, None),),
+        ((_x(), *_weights(1), _h(), _LENGTHS), {"reverse": True}),
+        ((_x(), *_weights(1), _h(), _LENGTHS), {"activation": "relu"}),
+    ],
+    "lstm": [
+        ((_x(), *_weights(4), None, None, None, None),),
+        ((_x(), *_weights(4), _h(), _h(), None, _LENGTHS), {"reverse": True}),
+        ((_x()[:1], *_weights(4, hidden=3, states=2), _h(), _h(3), between(-1, 1, 3, 2), None),),
+        ((_x(), *_weights(4, hidden=3, states=1), _h(1), _h(3), between(-1, 1, 3, 1), _LENGTHS),),
+    ],
+    "gru": [
+        ((_x(), *_weights(3), None, None),),
+        ((_x(), *_weights(3), _h(), _LENGTHS), {"reverse": True}),
+        ((_x(), *_weights(3), _h(), _LENGTHS),),
+    ],
     "attention_weights": [
         ((normal(2, 2, 3, 4), normal(2, 2, 5, 4), None), {"scale": 0.3}),
         ((normal(2, 2, 3, 2), normal(2, 2, 3, 2), normal(2, 1, 3, 3)), {"scale": 0.5, "causal": True}),

@@ -6,6 +6,7 @@ they are made, which is a topological order: what the walk back (tape.py) goes b
 """
 import itertools
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -68,9 +69,11 @@ class Node:
 
 
 class Eager(threading.local):
-    """The mode that computes at once. `recording` is switched by no_grad and friends, per thread."""
+    """The mode that computes at once. `recording` is switched by no_grad and friends, per thread; `hooks` by
+    saved_tensors_hooks, None where there are none."""
 
     recording = True
+    hooks: Any = None
     dynamic = True
 
     def run(self, op, inputs, attrs):
@@ -239,7 +242,8 @@ def _record(op, xp, inputs, arrays, attrs, out):
         guards.append(_guard(op.inputs[0], inputs[0]))
     out_specs = [None if i in op.internal else (a.shape, a.dtype) for i, a in enumerate(out)] if type(
         out) is tuple else None
-    return Node(op, xp, attrs, edges, saved, guards, out_specs)
+    kind = Node if eager.hooks is None else eager.hooks.node
+    return kind(op, xp, attrs, edges, saved, guards, out_specs)
 
 
 def _guard(field, tensor):

@@ -1,4 +1,6 @@
 """PyLayer: an op whose forward and backward a user writes on tensors."""
+from typing import Any
+
 from gpuflow import device
 from gpuflow.autograd import tape
 from gpuflow.errors import explain
@@ -10,6 +12,7 @@ class PyLayerContext:
 
     def __init__(self):
         self._saved: tuple = ()
+        self._hooks: Any = None
         self._guards: list = []
         self._no_gradient: tuple = ()
         self._materialize = True
@@ -20,12 +23,16 @@ class PyLayerContext:
             if t is not None and not isinstance(t, Tensor):
                 raise TypeError(explain("save_for_backward", "tensors", type(t).__name__,
                                         "an attribute of ctx for other objects"))
-        self._saved = tensors
+        self._saved, self._hooks = tensors, tape.eager.hooks
+        if self._hooks is not None:
+            self._saved = tuple(self._hooks.pack([t if t is None else t._array for t in tensors]))
         self._guards = [(i, t._counted(), t._counted()[0]) for i, t in enumerate(tensors) if t is not None]
 
     def saved_tensor(self) -> tuple:
         """What `save_for_backward` was given."""
-        return self._saved
+        if self._hooks is None:
+            return self._saved
+        return tuple(a if a is None else Tensor(a) for a in self._hooks.open(list(self._saved)))
 
     saved_tensors = property(saved_tensor)
 
@@ -65,7 +72,7 @@ class _PyNode(tape.Node):
                 raise RuntimeError(explain(f"backward of {self.op.name}", f"saved tensor {i} as it was in forward",
                                            "one that was changed in place since", "save a clone()"))
         kept = context._saved
-        if create_graph:  # outputs that were saved lead back here, so that they can be differentiated
+        if create_graph and context._hooks is None:   # saved outputs lead back here, so that they can be differentiated
             context._saved = tuple(self._relinked(t) for t in kept)
         try:
             with tape.set_grad_enabled(create_graph):

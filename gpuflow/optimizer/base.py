@@ -220,13 +220,13 @@ class Optimizer(PaddleWay):
             return
         for home in self._still:
             home.keep()
-        left_out = launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling, decay)
+        launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling, decay)
         for home in self._still:
             home.restore()
         if average is not None:
             apart: dict = {home: None for home, active in zip(self._arena.homes, pattern) if active == INACTIVE}
             apart |= {self._arena.homes[row]: ids for row, ids, _ in sparse} | dict.fromkeys(self._still)
-            average._after_step(apart.items(), decay, left_out)
+            average._after_step(apart.items(), decay, launch.left_out, launch.flag)
         for home, active in zip(self._arena.homes, pattern):
             if active and home.param._version is not None:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back

@@ -5,6 +5,7 @@ host in float64. A parameter without gradient keeps its count, so sets part wher
 """
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,12 @@ class Launch:
 
     rule: an UpdateRule. numbers: called as numbers(step, **options) with step = 1, 2, ... skip: leave everything as
     it is in a step with an inf or NaN gradient. measure: take the norm of the gradients even where no clip needs it.
+    counts: where "skipped" steps are counted, beyond the life of this object.
     """
 
-    def __init__(self, rule, arena, numbers, skip: bool, measure: bool):
+    def __init__(self, rule, arena, numbers, skip: bool, measure: bool, counts: Counter | None = None):
         self.rule, self.arena, self.numbers = rule, arena, numbers
+        self.counts = Counter() if counts is None else counts
         self.skip, self.measure = skip, measure
         self.pattern: list[int] = []        # per row: INACTIVE, DENSE or SPARSE, as in the last step
         self.sets: list[NumberSet] = []
@@ -97,6 +100,7 @@ class Launch:
         skipped = self.flag is not None and bool(self.flag.read())
         self.flag = None
         if skipped:
+            self.counts["skipped"] += 1
             for one in self.sets:
                 one.steps -= one.live
         return skipped

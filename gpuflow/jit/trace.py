@@ -14,6 +14,7 @@ from gpuflow.static.backward import gradients
 from gpuflow.static.input_spec import InputSpec
 from gpuflow.static.plan import Plan
 from gpuflow.static.program import Program
+from gpuflow.static.structure import filled, leaves
 from gpuflow.static.value import Value, Variable
 from gpuflow.tensor import Tensor
 
@@ -132,27 +133,6 @@ def trace(function, arguments, specs: list[InputSpec]) -> Traced:
             shape = tuple(None if s == -1 else s for s in spec.shape)
             inputs.append(program.variable(name, shape, spec.dtype, spec.stop_gradient, is_data=True, exact=True))
         return Traced(program, inputs, function(*arguments(inputs)))
-
-
-def leaves(x):
-    if isinstance(x, list | tuple):
-        for item in x:
-            yield from leaves(item)
-    elif isinstance(x, dict):
-        for item in x.values():
-            yield from leaves(item)
-    else:
-        yield x
-
-
-def filled(x, leaf):
-    """x with every leaf replaced by what `leaf` makes of it."""
-    if isinstance(x, list | tuple):
-        made = [filled(item, leaf) for item in x]
-        return type(x)(*made) if hasattr(x, "_fields") else type(x)(made)
-    if isinstance(x, dict):
-        return {key: filled(item, leaf) for key, item in x.items()}
-    return leaf(x)
 
 
 class StaticFunction:

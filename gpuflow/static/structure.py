@@ -1,0 +1,23 @@
+"""Results of any structure: lists, tuples and dicts, in one another, with things at their leaves."""
+
+
+def leaves(x):
+    """What is at the leaves, in order."""
+    if isinstance(x, list | tuple):
+        for item in x:
+            yield from leaves(item)
+    elif isinstance(x, dict):
+        for item in x.values():
+            yield from leaves(item)
+    else:
+        yield x
+
+
+def filled(x, leaf):
+    """x with every leaf replaced by what `leaf` makes of it."""
+    if isinstance(x, list | tuple):
+        made = [filled(item, leaf) for item in x]
+        return type(x)(*made) if hasattr(x, "_fields") else type(x)(made)
+    if isinstance(x, dict):
+        return {key: filled(item, leaf) for key, item in x.items()}
+    return leaf(x)

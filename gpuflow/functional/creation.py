@@ -42,7 +42,7 @@ def empty(shape, dtype=None, name=None):
 
 def full_like(x, fill_value, dtype=None, name=None):
     """A tensor of x's shape and dtype (or `dtype`), on x's device, filled with one number."""
-    return _beside(x, full(x.shape, fill_value, dtype_or(dtype, x.dtype)))
+    return _like(x, dtype, _number(fill_value))
 
 
 def zeros_like(x, dtype=None, name=None):
@@ -57,12 +57,12 @@ def ones_like(x, dtype=None, name=None):
 
 def empty_like(x, dtype=None, name=None):
     """A tensor of x's shape and dtype (or `dtype`), on x's device, with whatever the memory holds."""
-    return _beside(x, empty(x.shape, dtype_or(dtype, x.dtype)))
+    return _like(x, dtype, None)
 
 
-def _beside(x, out):
-    """`out` on the device of x."""
-    return out.to(x.place) if isinstance(x, Tensor) and x.place != out.place else out
+def _like(x, dtype, value):
+    return call(OPS["full_like"], (x if isinstance(x, Tensor) else to_tensor(x),),
+                {"value": value, "dtype": dtype_or(dtype, x.dtype)})
 
 
 def arange(start=0, end=None, step=1, dtype=None, name=None):

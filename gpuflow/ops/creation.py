@@ -37,6 +37,17 @@ def empty(xp, *, shape, dtype):
     return xp.empty(shape, dtypes.convert(dtype).dtype)
 
 
+def _like_spec(x, *, dtype, value=None):
+    return Spec(x.shape, dtypes.convert(dtype))
+
+
+@op("full_like", infer=_like_spec)
+def full_like(xp, x, *, dtype, value=None):
+    """A tensor of x's shape, beside x, filled with the number `value`; None: with whatever the memory holds."""
+    kind = dtypes.convert(dtype).dtype
+    return xp.empty(x.shape, kind) if value is None else xp.full(x.shape, value, kind)
+
+
 def _arange_spec(*, start, end, step, dtype):
     if step == 0 or (end - start) * step < 0:
         raise ValueError(explain("arange", "a step that leads from start to end", f"{start}, {end}, {step}"))

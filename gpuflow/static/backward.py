@@ -7,14 +7,15 @@ from gpuflow.tensor import Tensor
 
 
 class Walk:
-    """One way back through a block.
+    """One way back through some operators.
 
-    wanted: the Values whose gradients are asked for. stopped: ids of Values that gradients end at.
+    block: where the operators of the gradients go. wanted: the Values whose gradients are asked for. stopped: ids of
+    Values that gradients end at.
     """
 
-    def __init__(self, block, wanted, stopped=frozenset()):
+    def __init__(self, operators, block, wanted, stopped=frozenset()):
         self.block, self.stopped = block, stopped
-        self.ops = list(block.ops)
+        self.ops = list(operators)
         self.live = {id(v) for v in wanted} - stopped     # the Values that lead to a wanted one
         self.wanted = {id(v) for v in wanted}
         for operator in self.ops:
@@ -35,6 +36,7 @@ class Walk:
             if name in program.values:
                 program.rename(program.values[name], program.free(name))
             total = program.variable(name, value.shape, value.dtype, exact=True)._value
+            total.source = value
             self.block.append(Accumulate(found, total))
             found[:] = [total]
         return found[0]
@@ -101,8 +103,8 @@ def gradients(targets, inputs, target_gradients=None, no_grad_set=None) -> list:
 
 def _gradients(targets, starts, wanted, program: Program, no_grad_set):
     stopped = frozenset(id(program.value_of(x)) for x in no_grad_set or ())
-    block = program.global_block()
-    walk = Walk(block, wanted, stopped)
+    block = program.block
+    walk = Walk([o for b in block.lineage() for o in b.ops], block, wanted, stopped)
     for target, start in zip(targets, starts):
         if id(target) not in walk.live:
             continue

@@ -2,8 +2,7 @@
 import inspect
 
 from gpuflow.static import build
-from gpuflow.static.operators import Operator
-from gpuflow.static.program import Program
+from gpuflow.static.program import Block, Program
 from gpuflow.static.value import Value, Variable
 
 
@@ -12,42 +11,41 @@ def cloned(program: Program, for_test: bool) -> Program:
     copy = Program()
     copy.values, copy._captured = dict(program.values), dict(program._captured)
     copy.random_seed = program.random_seed
-    block = copy.global_block()
-    source = program.global_block()
     if not for_test:
         copy.calls = list(program.calls)
-        block.ops = list(source.ops)
+        copy.global_block().ops = list(program.global_block().ops)
+        copy.blocks += program.blocks[1:]
         return copy
-    copy._captured = {id(v.home): v for v in copy.values.values() if v.home is not None}
-    inside = {k: call for call in _outermost(program.calls, source) for k in range(call.begin, call.end)}
-    place_of: dict[int, Value] = {}    # id(Value of a training call) -> what takes its place
-    done: set[int] = set()
-    for k, operator in enumerate(source.ops):
-        call = inside.get(k)
-        if call is None:
-            if not operator.training:
-                block.ops.append(_moved(operator, place_of))
-        elif id(call) not in done:
-            done.add(id(call))
-            _call_again(call, copy, place_of)
+    copy.leave_to_memory()
+    _evaluated(program.global_block(), copy, {})
     copy.version += 1
     return copy
 
 
-def _outermost(calls, block):
+def _evaluated(source: Block, copy: Program, place_of: dict[int, Value]) -> None:
+    """Appends a block's evaluation form. place_of: id(Value of a training call) -> what takes its place."""
+    in_call = {k: call for call in _outermost(source) for k in range(call.begin, call.end)}
+    done: set[int] = set()
+
+    def inside(block: Block) -> Block:
+        with copy.new_block() as twin:
+            _evaluated(block, copy, place_of)
+        return twin
+
+    for k, operator in enumerate(source.ops):
+        call = in_call.get(k)
+        if call is None:
+            if not operator.training:
+                copy.block.ops.append(operator.moved(place_of, inside))
+        elif id(call) not in done:
+            done.add(id(call))
+            _call_again(call, copy, place_of)
+
+
+def _outermost(block: Block):
     """Training calls of the block that are in no other one."""
-    mine = [c for c in calls if c.block is block]
+    mine = [c for c in block.program.calls if c.block is block]
     return [c for c in mine if not any(d is not c and d.begin <= c.begin and c.end <= d.end for d in mine)]
-
-
-def _moved(operator: Operator, place_of) -> Operator:
-    """The operator, reading what took the place of Values it read."""
-    if not any(id(x) in place_of for x in operator.inputs):
-        return operator
-    twin = type(operator).__new__(type(operator))
-    twin.__dict__.update(operator.__dict__)
-    twin.inputs = [place_of.get(id(x), x) if isinstance(x, Value) else x for x in operator.inputs]
-    return twin
 
 
 def _call_again(call, copy: Program, place_of) -> None:

@@ -6,6 +6,8 @@ a run's arrays, `env`; ``plan.constant(x)`` a place that always holds x; ``plan.
 the shape a Value had, after its array is gone. ``env[0]`` is the Run: scope, place and array module.
 """
 
+from copy import copy
+
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OpDef, fit
 from gpuflow.ops.rows import SparseRows
@@ -44,6 +46,15 @@ class Operator:
         input. Yields (Value of an input, Value of a gradient that reaches it)."""
         raise NotImplementedError(explain(f"a gradient through {self.type}", "an operator that has one", "one without",
                                           "x.stop_gradient = True on what it computes"))
+
+    def moved(self, place_of: dict, inside) -> "Operator":
+        """The operator, reading what took the place of Values: place_of is {id(Value): Value}. inside(block) gives a
+        block of its own in that form."""
+        if not any(id(x) in place_of for x in self.inputs):
+            return self
+        twin = copy(self)
+        twin.inputs = [place_of.get(id(x), x) for x in self.inputs]
+        return twin
 
     # what code written for Paddle looks at
 
@@ -138,18 +149,20 @@ class Apply(Operator):
         op = self.op
         if op.grad_function is None:
             return
-        outputs = [_gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
+        outputs = [gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
         block.append(Gradient(self, grads, outputs, wanted))
         for x, g in zip(self.inputs, outputs):
             if g is not None:
                 yield x, g
 
 
-def _gradient_of(block, value: Value) -> Value:
+def gradient_of(block, value: Value) -> Value:
     """A new Value for a gradient that reaches `value`."""
     name = f"{value.name}@GRAD"
     free = name if name not in block.program.values else block.program.free(name)
-    return block.program.variable(free, value.shape, value.dtype, exact=True)._value
+    found = block.program.variable(free, value.shape, value.dtype, exact=True)._value
+    found.source = value
+    return found
 
 
 class Gradient(Operator):
@@ -246,13 +259,15 @@ class Accumulate(Operator):
         def step(env):
             total = None
             for i in ins:
-                g = env[i]
-                total = g if total is None else total if g is None else _sum(total, g)
+                total = plus(total, env[i])
             env[out] = total
         return step
 
 
-def _sum(a, b):
+def plus(a, b):
+    """The sum of two gradients, either of which may be None."""
+    if a is None or b is None:
+        return b if a is None else a
     if type(a) is SparseRows and type(b) is SparseRows:
         return a.plus(b)
     return (a.dense() if type(a) is SparseRows else a) + (b.dense() if type(b) is SparseRows else b)
@@ -344,7 +359,7 @@ class Python(Operator):
         if self.with_gradient is None:
             yield from super().backward(block, grads, wanted) or ()
             return
-        outputs = [_gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
+        outputs = [gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
         count, many, function = len(self.inputs), len(self.outputs), self.with_gradient
 
         def gradients(*all_of):

@@ -38,14 +38,17 @@ class Plan:
         self._places: dict[int, int] = {}
         self._aspects: dict[tuple[int, str], int] = {}
         self._step_of: dict[int, tuple[list, int]] = {}
-        self._held: set[int] = set()                     # places that outlive the steps
+        self._blocks: list[tuple] = []                   # (steps, operators, kept Values) of sub-blocks
+        self._tapes: dict[int, list[int]] = {}
         self._slot_of = {id(g): p for op in operators for p, g in getattr(op, "steps_of", ())}
         needed = needed_for(operators, fetches)
         self._read = {id(v) for v in fetches} | {id(v) for op in needed for v in op.reads()}
         self.steps = self.bind(needed)
         self.forward_steps = next((k for k, o in enumerate(needed) if o.training), len(needed))
         self.fetches = [(self.at(v), v) for v in fetches]
-        self._release(needed)
+        self._shapes = [None if v.source is None else self.aspect(v.source, "shape") for v in fetches]
+        for part in [(self.steps, needed, fetches), *self._blocks]:
+            self._release(*part)
 
     # ---- what operators ask for while they are bound ---------------------------------------------------------------
 
@@ -105,8 +108,30 @@ class Plan:
         for operator in operators:
             steps.append(operator.bind(self))
             for v in operator.writes():
-                self._step_of[id(v)] = steps, len(steps) - 1
+                self._step_of.setdefault(id(v), (steps, len(steps) - 1))
         return steps
+
+    def bind_block(self, operators, results) -> list:
+        """The functions of a sub-block: of what its results, an effect or an operator elsewhere depend on."""
+        kept = [*results, *(v for o in operators for v in o.writes() if self.wants(v))]
+        needed = needed_for(operators, kept)
+        self._read |= {id(v) for v in kept} | {id(v) for o in needed for v in o.reads()}
+        steps = self.bind(needed)
+        self._blocks.append((steps, needed, kept))
+        return steps
+
+    def begins(self, steps: list, value: Value) -> None:
+        """Says that the Value is there when steps[0] has run."""
+        self._step_of[id(value)] = steps, 0
+
+    def tape_of(self, loop) -> list[int]:
+        """The places that a loop keeps of each iteration."""
+        return self._tapes.setdefault(id(loop), [])
+
+    def aspects_of(self, values) -> list[int]:
+        """The places that hold what is asked of some Values beside their arrays."""
+        ids = {id(v) for v in values}
+        return [place for (key, _), place in self._aspects.items() if key in ids]
 
     def _new(self, x) -> int:
         self.template.append(x)
@@ -114,27 +139,31 @@ class Plan:
 
     # ---- letting go ------------------------------------------------------------------------------------------------
 
-    def _release(self, operators) -> None:
-        """Has each array dropped after the step that reads it last."""
-        keep = {i for i, _ in self.fetches} | {i for i, _ in self.captured}
+    def _release(self, steps, operators, keep) -> None:
+        """Has each array that the operators compute dropped after the step that reads it last."""
+        made = {id(v) for o in operators for v in o.writes()} | {id(v) for _, v in self.feeds if steps is self.steps}
         last: dict[int, int] = {}
         for k, operator in enumerate(operators):
             for v in (*operator.reads(), *operator.writes()):
-                last[self.at(v)] = k
+                if id(v) in made:
+                    last[self.at(v)] = k
+        keep = {self.at(v) for v in keep}
         gone: dict[int, list[int]] = {}
         for place, k in last.items():
             if place not in keep:
                 gone.setdefault(k, []).append(place)
         for k, places in gone.items():
-            self.steps[k] = _then(self.steps[k], _dropping(places))
+            steps[k] = _then(steps[k], _dropping(places))
 
     # ---- running ---------------------------------------------------------------------------------------------------
 
     def run(self, feed: dict, scope) -> list:
-        """The fetched arrays. feed: {name: array on the plan's device} for `self.feeds`."""
+        """The fetched arrays; zeros for a gradient that nothing reached. feed: {name: array on the plan's device} for
+        `self.feeds`."""
         env = self.start(feed, scope)
         self.advance(env, 0, len(self.steps))
-        return self.found(env)
+        return [self.xp.zeros(env[shape], v.dtype.dtype) if a is None and shape is not None else a
+                for a, shape, (_, v) in zip(self.found(env), self._shapes, self.fetches)]
 
     def start(self, feed: dict, scope) -> list:
         """The env of a new run, in which no step was taken yet."""

@@ -16,6 +16,11 @@ class Block:
     def __init__(self, program: "Program", idx: int, parent: "Block | None" = None):
         self.program, self.idx, self.parent = program, idx, parent
         self.ops: list[Operator] = []
+        self.overwritten: dict[int, tuple] = {}    # id(Variable of a block around) -> (Variable, the Value it had)
+
+    def lineage(self) -> list:
+        """The blocks that this one is inside of, outermost first, and itself."""
+        return [*(self.parent.lineage() if self.parent else ()), self]
 
     @property
     def parent_idx(self) -> int:
@@ -42,8 +47,10 @@ class Block:
 
     def create_var(self, name=None, shape=(), dtype="float32", persistable=False, stop_gradient=True, **ignored):
         """A Variable that nothing computes yet, to be the output of an operator that is appended."""
-        return self.program.variable(name or "tmp", sizes("create_var", shape), dtypes.convert(dtype), stop_gradient,
-                                     persistable=persistable, exact=name is not None)
+        found = self.program.variable(name or "tmp", sizes("create_var", shape), dtypes.convert(dtype), stop_gradient,
+                                      persistable=persistable, exact=name is not None)
+        self.program.unmade.add(id(found._value))
+        return found
 
     def append(self, operator: Operator) -> Operator:
         """Adds an operator at the end."""
@@ -68,6 +75,7 @@ class Program:
         self.version = 0
         self.random_seed = self.seeded_with = 0
         self.calls: list = []            # in training mode; see build.Call
+        self.unmade: set[int] = set()    # ids of the Values of create_var that no operator computes yet
         self.plans: dict = {}            # the Executor's, by feeds and fetches
         self._current = [self.blocks[0]]
         self._captured: dict[int, Value] = {}    # id(tensor) -> the Value that now stands for it
@@ -136,9 +144,29 @@ class Program:
     def rebind(self, variable: Variable, value: Value) -> None:
         """From here on the Variable means `value`, under its old name as well: what an op in place does."""
         old = variable._value
+        if variable.block is not self.block and variable.block in self.block.lineage():
+            self.block.overwritten.setdefault(id(variable), (variable, old))
         variable._value = value
         self.values[old.name] = value
         self._seen[id(value)] = variable
+
+    def leave_to_memory(self) -> None:
+        """From here on reading a captured tensor gives what its memory holds then."""
+        self._captured = {id(v.home): v for v in self.values.values() if v.home is not None}
+
+    def mark(self):
+        """A function that takes the program, and the numbers of names, back to what they are now."""
+        names = dict(unique_name.current().next)
+        kept = dict(self.values), dict(self._captured), dict(self._seen), list(self.calls), list(self.blocks)
+        lengths = [len(block.ops) for block in self.blocks]
+
+        def undo():
+            self.values, self._captured, self._seen, self.calls, self.blocks = kept
+            for block, length in zip(self.blocks, lengths):
+                del block.ops[length:]
+            unique_name.current().next = names
+            self.version += 1
+        return undo
 
     def free(self, name: str) -> str:
         """`name` with the first number that makes it free."""

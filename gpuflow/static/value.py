@@ -15,15 +15,17 @@ class Value:
     """One quantity of a Program.
 
     shape: sizes, None where one is known only when the program runs. home: the eager Tensor it stands for (parameters,
-    buffers, constants), else None. is_data: it comes by feed. written: the program changes its home's numbers.
+    buffers, constants), else None. is_data: it comes by feed. written: the program changes its home's numbers. source:
+    the Value that it is the gradient of.
     """
 
-    __slots__ = ("_stop", "dtype", "home", "is_data", "name", "persistable", "shape", "written")
+    __slots__ = ("_stop", "dtype", "home", "is_data", "name", "persistable", "shape", "source", "written")
 
     def __init__(self, name: str, shape: tuple, dtype: dtypes.DType, stop_gradient=True, *, home=None, is_data=False,
                  persistable=False):
         self.name, self.shape, self.dtype, self._stop = name, shape, dtype, stop_gradient
         self.home, self.is_data, self.persistable, self.written = home, is_data, persistable, False
+        self.source: Value | None = None
 
     @property
     def stop_gradient(self) -> bool:

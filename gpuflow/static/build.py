@@ -1,7 +1,9 @@
 """The mode that appends: where eager mode computes an op, static mode adds an operator to the current block."""
+import contextlib
+
 import numpy as np
 
-from gpuflow import device, dispatch, unique_name
+from gpuflow import device, dispatch, dtypes, unique_name
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec
 from gpuflow.static import program as programs
@@ -65,6 +67,27 @@ def overwrite(where, target, out: Variable) -> None:
     main.block.append(Write(out._value, main.values[target.name]))
     if main.block is main.global_block():    # a branch that may not run leaves it to the memory itself
         main.newest(target, out._value)
+
+
+@contextlib.contextmanager
+def results_into(where: str, targets, stop_gradient: bool = True):
+    """Yields the Values that an operator is to compute for `targets`, Variables or tensors, which then hold them.
+
+    A Variable of `create_var` that nothing computes yet is computed itself; any other is overwritten.
+    """
+    program, fresh = programs.default_main_program(), []
+    for t in targets:
+        if isinstance(t, Variable) and id(t._value) in program.unmade:
+            program.unmade.discard(id(t._value))
+            t._value.stop_gradient = stop_gradient
+            fresh.append(None)
+        else:
+            shape = t._value.shape if isinstance(t, Variable) else tuple(t.shape)
+            fresh.append(program.variable(f"{where}.out", shape, t.dtype, stop_gradient))
+    yield [t._value if new is None else new._value for t, new in zip(targets, fresh)]
+    for t, new in zip(targets, fresh):
+        if new is not None:
+            overwrite(where, t, new)
 
 
 def _mixed(inputs) -> bool:
@@ -156,11 +179,25 @@ class Call:
 
 
 def global_variable(shape, value, dtype, persistable=False, name=None, place=None):
-    """A tensor that lives across runs and that the startup program fills with `value`; see static.create_global_var."""
-    tensor = Tensor(blank(shape, dtype, device.current_place() if place is None else place),
+    """A tensor that lives across runs and that the startup program fills with `value`, a number or an array."""
+    tensor = Tensor(blank(shape, dtypes.convert(dtype), device.current_place() if place is None else place),
                     name=name or unique_name.generate("global_var"))
     await_startup(tensor, _Given(value))
     return tensor
+
+
+def create_global_var(shape, value, dtype, persistable=False, force_cpu=False, name=None):
+    """A tensor that lives across runs, filled with the number `value`: by the startup program, in eager mode at once.
+
+    persistable, force_cpu: taken for Paddle's sake; it is saved with the program, and where the Executor is.
+    """
+    kind, shape = dtypes.convert(dtype), programs.sizes("create_global_var", shape)
+    if None in shape or not isinstance(value, bool | int | float):
+        raise ValueError(explain("create_global_var", "known sizes and a number", f"{list(shape)} and {value!r}"))
+    if not dispatch.in_dynamic_mode():
+        return global_variable(shape, value, kind, persistable, name)
+    return Tensor(device.module_for(device.current_place()).full(shape, value, kind.dtype),
+                  name=name or unique_name.generate("global_var"))
 
 
 class _Given:

@@ -1,5 +1,5 @@
 """The functions behind the layers, under Paddle's names."""
-from gpuflow.nn.functional import activation, common, conv, flash_attention, input, loss, norm, pooling, sequence
+from gpuflow.nn.functional import activation, common, conv, flash_attention, input, loss, norm, pooling
 from gpuflow.nn.functional.activation import *  # noqa: F403
 from gpuflow.nn.functional.common import *  # noqa: F403
 from gpuflow.nn.functional.conv import *  # noqa: F403
@@ -8,7 +8,6 @@ from gpuflow.nn.functional.input import *  # noqa: F403
 from gpuflow.nn.functional.loss import *  # noqa: F403
 from gpuflow.nn.functional.norm import *  # noqa: F403
 from gpuflow.nn.functional.pooling import *  # noqa: F403
-from gpuflow.nn.functional.sequence import *  # noqa: F403
 
-__all__ = [name for part in (activation, common, conv, flash_attention, input, loss, norm, pooling, sequence)
+__all__ = [name for part in (activation, common, conv, flash_attention, input, loss, norm, pooling)
            for name in part.__all__]

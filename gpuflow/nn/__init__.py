@@ -13,6 +13,7 @@ from gpuflow.nn import (
     rnn,
     transformer,
     utils,
+    vision,
 )
 from gpuflow.nn.activation import *  # noqa: F403
 from gpuflow.nn.clip import ClipGradByAdaptiveNorm, ClipGradByGlobalNorm, ClipGradByNorm, ClipGradByValue
@@ -25,6 +26,7 @@ from gpuflow.nn.norm import *  # noqa: F403
 from gpuflow.nn.pooling import *  # noqa: F403
 from gpuflow.nn.rnn import *  # noqa: F403
 from gpuflow.nn.transformer import *  # noqa: F403
+from gpuflow.nn.vision import *  # noqa: F403
 from gpuflow.param import Parameter
 
 # Paddle 3.3 gives these a second name
@@ -36,5 +38,5 @@ Module, ModuleDict, ModuleList = Layer, container.LayerDict, container.LayerList
 
 __all__ = ["ClipGradByAdaptiveNorm", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module",
            "ModuleDict", "ModuleList", "Parameter", "clip", "functional", "initializer", "utils", *_ALSO,
-           *(name for part in (activation, common, container, conv, loss, norm, pooling, rnn, transformer)
+           *(name for part in (activation, common, container, conv, loss, norm, pooling, rnn, transformer, vision)
              for name in part.__all__)]

@@ -19,6 +19,7 @@ import numpy as np
 
 from gpuflow import device, dtypes
 from gpuflow.device.later import Later
+from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.optimizer.base import Optimizer
 from gpuflow.optimizer.lr.arguments import number, whole
@@ -43,25 +44,34 @@ class _Average:
     def apply(self, executor=None, need_restore: bool = True):
         """Puts the averages into the parameters; on leaving the block the parameters' own values come back.
 
-        need_restore=False leaves them there until `restore()`. executor: for static mode, None here.
+        need_restore=False leaves them there until `restore()`. executor: taken for Paddle's sake; in static mode they
+        are the parameters of the current scope.
         """
-        if self._before is not None:
+        here = self._here()
+        if here._before is not None:
             raise RuntimeError(explain(f"{self._owner}.apply", "the parameters' own values in place",
                                        "averages, from an earlier apply", "restore() first"))
-        values = self.averages()
-        self._before = [p._array.copy() for p in self.params]
-        _write(self.params, values)
+        values = here.averages()
+        here._before = [p._array.copy() for p in here.params]
+        _write(here.params, values)
         try:
             yield
         finally:
             if need_restore:
-                self.restore()
+                here._put_back()
 
     def restore(self, executor=None) -> None:
         """Brings the parameters' own values back, bit for bit."""
+        self._here()._put_back()
+
+    def _put_back(self) -> None:
         if self._before is not None:
             _write(self.params, self._before)
             self._before = None
+
+    def _here(self):
+        """What has the averages of the parameters that are meant now."""
+        return self
 
     def _states(self) -> list:
         """The lists of arrays that go along with the parameters."""
@@ -87,13 +97,15 @@ class ExponentialMovingAverage(_Average):
     parameters: a Layer, or a list of parameters. Those with do_model_average=False are left out.
     buffers: with a Layer, whether its floating-point buffers are averaged as well.
 
-    Call `update()` after each step of the optimizer, or `attach(optimizer)` once.
+    Call `update()` after each step of the optimizer, or `attach(optimizer)` once. In static mode one `update()` appends
+    to the program what every run then does; parameters may be left out there, for all of the program's.
     """
 
     def __init__(self, decay=0.999, thres_steps=None, name=None, *, parameters=None, buffers=False):
         self._decay = number("ExponentialMovingAverage", "decay", decay, at_least=0, below=1)
         self._thres_steps, self._name = thres_steps, name or ""
-        super().__init__("ExponentialMovingAverage", parameters, buffers)
+        unknown = parameters is None and not in_dynamic_mode()   # all that the program has when update() is called
+        super().__init__("ExponentialMovingAverage", [] if unknown else parameters, buffers)
         self._ema: list[Any] = [_zeros(p) for p in self.params]   # None for one that lives in the optimizer's arena
         self._product = 1.0    # of all decays so far: the weight that the zeros of the start still have
         self._updates = 0
@@ -117,22 +129,32 @@ class ExponentialMovingAverage(_Average):
         return self
 
     def update(self) -> None:
-        """Takes the parameters as they are into the average; call it after each optimizer.step()."""
+        """Takes the parameters as they are into the average; call it after each optimizer.step().
+
+        In static mode: appends an operator that does so in every run; call it once, after optimizer.minimize().
+        """
         if self._optimizer is not None:
             raise RuntimeError(explain("ExponentialMovingAverage.update", "an average that nobody else updates",
                                        f"one attached to {self._optimizer._owner}, whose step() does it"))
+        if in_dynamic_mode():
+            self._take_in()
+        else:
+            in_program().follow(self)
+
+    def _take_in(self, t=None) -> None:
+        """One update. t: of thres_steps, where a program has worked it out."""
         self._begin()
-        decay = self._decay_now()
+        decay = self._decay_now(t)
         for p, ema in zip(self.params, self._ema):
             _towards(ema, p._array, 1 - decay)
         self._count(decay)
 
-    def _decay_now(self) -> float:
-        decay, t = self._decay, self._thres_steps
-        if t is not None:
-            t = float(t() if callable(t) else t)
-            decay = min(decay, (1 + t) / (10 + t))
-        return decay
+    def _decay_now(self, t=None) -> float:
+        t = self._thres_steps if t is None else t
+        if t is None:
+            return self._decay
+        t = float(t() if callable(t) else t)
+        return min(self._decay, (1 + t) / (10 + t))
 
     def _count(self, decay: float) -> None:
         self._product *= decay
@@ -190,6 +212,20 @@ class ExponentialMovingAverage(_Average):
     def _current(self) -> list:
         """The running averages, in the order of the parameters."""
         return [self._optimizer._arena.of[id(p)].ema if ema is None else ema for p, ema in zip(self.params, self._ema)]
+
+    # ---- in static mode --------------------------------------------------------------------------------------------
+
+    def _follow(self, params) -> None:
+        """Begins to average these parameters."""
+        self.params = _chosen(self._owner, params, False)
+        self._ema = [_zeros(p) for p in self.params]
+
+    def _over(self, tensors) -> ExponentialMovingAverage:
+        """A twin from the start, over other tensors: the parameters of a scope."""
+        return ExponentialMovingAverage(self._decay, self._thres_steps, self._name, parameters=tensors)
+
+    def _here(self):
+        return self if in_dynamic_mode() else in_program().here(self)
 
     # ---- as every average ------------------------------------------------------------------------------------------
 
@@ -370,6 +406,13 @@ def _chosen(owner: str, parameters, buffers: bool) -> list:
     if buffers:
         found += [b for b in parameters.buffers() if b.dtype.is_floating]
     return list({id(p): p for p in found}.values())
+
+
+def in_program():
+    """The module for static Programs, imported when one is built."""
+    from gpuflow.optimizer import average_in_program
+
+    return average_in_program
 
 
 def _towards(ema, value, rate) -> None:

@@ -86,6 +86,10 @@ def at_work(optimizer, scope: Scope, tensors):
     twin = scope.workers.get(id(optimizer))
     if twin is None or any(twin._groups.named.get(t.name) is not t for t in tensors):
         twin = scope.workers[id(optimizer)] = optimizer._over({id(own[t.name]): t for t in tensors})
+        average = optimizer._average
+        if average is not None:
+            of = {t.name: t for t in tensors}
+            scope.workers[id(average)] = average._over([of.get(p.name, p) for p in average.params]).attach(twin)
     twin._learning_rate = optimizer._learning_rate
     return twin
 

@@ -174,11 +174,11 @@ class ExponentialMovingAverage(_Average):
         self._settle()
         return self._decay_now()
 
-    def _after_step(self, apart, decay: float, left_out=None) -> None:
+    def _after_step(self, apart, decay: float, left_out=None, flag: Later | None = None) -> None:
         """Counts the step, and averages what its pass did not see.
 
-        apart: [(home, rows that the pass did see, or None)]. left_out: 0-d bool array on the device: the step changed
-        nothing.
+        apart: [(home, rows that the pass did see, or None)]. left_out, a 0-d bool array on the device, and flag, the
+        same on its way here: the step changed nothing; None where that cannot be.
         """
         rate = 1 - decay if left_out is None else device.module_of(left_out).where(left_out, 0.0, 1 - decay)
         for home, rows in apart:
@@ -190,8 +190,8 @@ class ExponentialMovingAverage(_Average):
             if ema is not None:
                 self._ema[k] = ema = device.move(ema, p.place)
                 _towards(ema, p._array, rate)
-        self._unsure = None if left_out is None else (Later(left_out), decay)
-        if left_out is None:
+        self._unsure = None if flag is None else (flag, decay)
+        if flag is None:
             self._count(decay)
 
     def _settle(self) -> None:

@@ -4,6 +4,7 @@ The order is fixed: unscale, clip, regularise (g += l2 p + l1 sign(p)), rule wit
 """
 from __future__ import annotations
 
+from collections import Counter
 from numbers import Real
 from typing import Any
 
@@ -83,7 +84,7 @@ class Optimizer(PaddleWay):
         self._multi_precision = bool(multi_precision)
         self._on_nonfinite = choice(self._owner, "on_nonfinite", on_nonfinite, ON_NONFINITE)
         self._options = self._checked(**(options or {}))
-        self._measure = False
+        self._measure, self._counts = False, Counter()
         self._scaling: Any = None        # a Scaling while a GradScaler takes the step
         self._average: Any = None        # an ExponentialMovingAverage that follows in the same pass
         known = (self._decay_key, *self._options, *self._group_keys())
@@ -220,13 +221,13 @@ class Optimizer(PaddleWay):
             return
         for home in self._still:
             home.keep()
-        left_out = launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling, decay)
+        launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling, decay)
         for home in self._still:
             home.restore()
         if average is not None:
             apart: dict = {home: None for home, active in zip(self._arena.homes, pattern) if active == INACTIVE}
             apart |= {self._arena.homes[row]: ids for row, ids, _ in sparse} | dict.fromkeys(self._still)
-            average._after_step(apart.items(), decay, left_out)
+            average._after_step(apart.items(), decay, launch.left_out, launch.flag)
         for home, active in zip(self._arena.homes, pattern):
             if active and home.param._version is not None:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
@@ -307,7 +308,7 @@ class Optimizer(PaddleWay):
             self._write_strategies()
         if self._launch is None:
             self._launch = Launch(self.rule, self._arena, self.numbers, skip=self._on_nonfinite != "propagate",
-                                  measure=self._measure)
+                                  measure=self._measure, counts=self._counts)
 
     def _take_in(self, home, g, row: int, sparse: list) -> int:
         """Brings a gradient that autograd did not write into its range there, or enters it as a sparse one."""
@@ -409,6 +410,13 @@ class Optimizer(PaddleWay):
             raise RuntimeError(explain(f"{self._owner}.last_grad_norm", "a step that took the norm", "one without",
                                        "optimizer.measure_grad_norm = True, or a clip by norm"))
         return Tensor(launch.norm())
+
+    @property
+    def skipped_steps(self) -> int:
+        """How many steps were left out so far, by a GradScaler or on_nonfinite="skip"; it waits for the last."""
+        if self._launch is not None:
+            self._launch.settle()
+        return self._counts["skipped"]
 
     # ---- mixed precision -------------------------------------------------------------------------------------------
 

@@ -279,6 +279,7 @@ class ByHand:
         bad = [name for name, one in squares.items() if watched and not np.isfinite(float(one))]
         if bad and opt._on_nonfinite == "raise":
             opt._refuse_nonfinite(bad)
+        opt._counts["skipped"] += bool(bad)
         return bool(bad)
 
     def norm(self):

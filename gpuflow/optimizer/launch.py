@@ -5,6 +5,7 @@ host in float64. A parameter without gradient keeps its count, so sets part wher
 """
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -50,17 +51,20 @@ class Launch:
 
     rule: an UpdateRule. numbers: called as numbers(step, **options) with step = 1, 2, ... skip: leave everything as
     it is in a step with an inf or NaN gradient. measure: take the norm of the gradients even where no clip needs it.
+    counts: where "skipped" steps are counted, beyond the life of this object.
     """
 
-    def __init__(self, rule, arena, numbers, skip: bool, measure: bool):
+    def __init__(self, rule, arena, numbers, skip: bool, measure: bool, counts: Counter | None = None):
         self.rule, self.arena, self.numbers = rule, arena, numbers
+        self.counts = Counter() if counts is None else counts
         self.skip, self.measure = skip, measure
         self.pattern: list[int] = []        # per row: INACTIVE, DENSE or SPARSE, as in the last step
         self.sets: list[NumberSet] = []
         self.set_of: list[int] = []
         self.fused: Any = None
         self.room = 0                       # number sets that the fused step has room for
-        self._flag: Any = None              # a Later: was the last step skipped? None when settled
+        self.left_out: Any = None           # 0-d bool array on the device: was the last step skipped? None: none can be
+        self.flag: Any = None               # the same as a Later; None when settled
         self.shared_norms = 0
 
     # ---- one step --------------------------------------------------------------------------------------------------
@@ -69,8 +73,7 @@ class Launch:
         """One update of the rows that `pattern` marks. sparse: [(row, ids, values)] for those marked SPARSE.
 
         before: called with this object when step counts and tables are those of the step. scaling: of the loss.
-        ema_decay: of this step, where the arena has a running average. Returns whether the step was left out, a 0-d
-        bool array on the device, or None where no step is.
+        ema_decay: of this step, where the arena has a running average.
         """
         self.settle()
         if pattern != self.pattern:
@@ -87,18 +90,17 @@ class Launch:
         self.fused.run(rate, numbers[0] if self.room == 1 else numbers, sparse=sparse, ema_decay=ema_decay,
                        unscale=None if scaling is None else scaling.factor,
                        between=None if scaling is None or scaling.found is None else scaling.add_found)
-        left_out = device.module_for(self.arena.place).asarray(self.fused.nonfinite()) if skip else None
-        if skip:
-            self._flag = Later(left_out)
+        self.left_out = device.module_for(self.arena.place).asarray(self.fused.nonfinite()) if skip else None
+        self.flag = Later(self.left_out) if skip else None
         if scaling is not None:
-            scaling.flag = self._flag
-        return left_out
+            scaling.flag = self.flag
 
     def settle(self) -> bool:
         """Takes back the step counts of a step that was skipped; True when it was. Waits for the device if need be."""
-        skipped = self._flag is not None and bool(self._flag.read())
-        self._flag = None
+        skipped = self.flag is not None and bool(self.flag.read())
+        self.flag = None
         if skipped:
+            self.counts["skipped"] += 1
             for one in self.sets:
                 one.steps -= one.live
         return skipped

@@ -63,22 +63,28 @@ bool = dtypes.bool_
 if TYPE_CHECKING:
     from gpuflow import (
         autograd as autograd,
+        callbacks as callbacks,
         io as io,
         nn as nn,
         optimizer as optimizer,
         regularizer as regularizer,
         text as text,
         utils as utils,
+        viz as viz,
     )
+    from gpuflow.hapi.flops import flops as flops
+    from gpuflow.hapi.model import Model as Model
+    from gpuflow.hapi.summary import summary as summary
     from gpuflow.io.checkpoint import load as load, save as save
     from gpuflow.nn.create import create_parameter as create_parameter
     from gpuflow.param import ParamAttr as ParamAttr
     from gpuflow.static.build import disable_static as disable_static, enable_static as enable_static
 
-_ROOMS = ("amp", "autograd", "framework", "incubate", "io", "jit", "metric", "nn", "optimizer", "regularizer", "static",
-          "text", "utils", "vision")
+_ROOMS = ("amp", "autograd", "callbacks", "framework", "hapi", "incubate", "io", "jit", "metric", "nn", "optimizer",
+          "regularizer", "static", "text", "utils", "vision", "viz")
 _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param", "create_parameter": "nn.create",
-              "enable_static": "static.build", "disable_static": "static.build"}
+              "enable_static": "static.build", "disable_static": "static.build", "Model": "hapi.model",
+              "summary": "hapi.summary", "flops": "hapi.flops"}
 
 
 def __getattr__(name):

@@ -24,15 +24,16 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"param", "regularizer", "functional", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"})),
-    (frozenset({"jit", "static/io"}), frozenset({"hapi"}), frozenset({"incubate"}), frozenset({"distributed"}),
-     frozenset({"cli", "__main__"}), frozenset({"framework"}), frozenset({"utils"})),
+    (frozenset({"jit", "static/io"}), frozenset({"incubate"}), frozenset({"distributed"}),
+     frozenset({"framework"}), frozenset({"utils"})),
+    (frozenset({"hapi", "callbacks", "viz"}), frozenset({"cli", "__main__"})),
 )
 
 # (file, imported module): why this one arrow may point up or sideways. Each needs a reason a reader would accept; an
 # entry that is no longer needed fails the test.
 ALLOWED: dict[tuple[str, str], str] = {}
 
-OUTSIDE = {"tests", "bench", "examples"}   # row 8: nothing that is installed may lean on it
+OUTSIDE = {"tests", "bench", "examples"}   # the row above: nothing that is installed may lean on it
 
 
 class Import(NamedTuple):

@@ -5,6 +5,7 @@ from gpuflow.nn import (
     common,
     container,
     conv,
+    decode,
     functional,
     initializer,
     loss,
@@ -20,6 +21,7 @@ from gpuflow.nn.clip import ClipGradByAdaptiveNorm, ClipGradByGlobalNorm, ClipGr
 from gpuflow.nn.common import *  # noqa: F403
 from gpuflow.nn.container import *  # noqa: F403
 from gpuflow.nn.conv import *  # noqa: F403
+from gpuflow.nn.decode import *  # noqa: F403
 from gpuflow.nn.layer import Layer
 from gpuflow.nn.loss import *  # noqa: F403
 from gpuflow.nn.norm import *  # noqa: F403
@@ -38,5 +40,5 @@ Module, ModuleDict, ModuleList = Layer, container.LayerDict, container.LayerList
 
 __all__ = ["ClipGradByAdaptiveNorm", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module",
            "ModuleDict", "ModuleList", "Parameter", "clip", "functional", "initializer", "utils", *_ALSO,
-           *(name for part in (activation, common, container, conv, loss, norm, pooling, rnn, transformer, vision)
-             for name in part.__all__)]
+           *(name for part in (activation, common, container, conv, decode, loss, norm, pooling, rnn, transformer,
+                               vision) for name in part.__all__)]

@@ -109,17 +109,53 @@ def words(b):
     return Words()
 
 
-NETWORKS = {"mlp": mlp, "cnn": cnn, "words": words}
+def lstm(b):
+    nn = b.paddle.nn
+
+    class Recurrent(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Embedding(WORDS, 4, weight_attr=b.attr("first.w"))
+            self.middle = nn.LSTM(4, 5, weight_ih_attr=b.attr("middle.ih.w"), weight_hh_attr=b.attr("middle.hh.w"),
+                                  bias_ih_attr=b.attr("middle.ih.b"), bias_hh_attr=b.attr("middle.hh.b"))
+            self.last = nn.Linear(5, CLASSES, **b.both("last"))
+
+        def forward(self, ids):
+            return self.last(self.middle(self.first(ids))[0][:, -1])
+
+    return Recurrent()
+
+
+def transformer(b):
+    """Without biases: the softmax does not see that of the keys, so its gradient is rounding noise as well."""
+    nn = b.paddle.nn
+
+    class Attentive(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Embedding(WORDS, 8, weight_attr=b.attr("first.w"))
+            self.middle = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, activation="gelu",
+                                                                           bias_attr=False), 2)
+            self.last = nn.Linear(8, CLASSES, **b.both("last"))
+
+        def forward(self, ids):
+            return self.last(self.middle(self.first(ids)).mean(1))
+
+    return Attentive()
+
+
+NETWORKS = {"mlp": mlp, "cnn": cnn, "words": words, "lstm": lstm, "transformer": transformer}
+SOME = ("rates", "regularizers", "frozen", "global norm", "groups", "warm-up and cosine")   # of the larger networks
 CASES = {f"{network}/{name}": (network, strategy) for network in NETWORKS for name, strategy in STRATEGIES.items()
-         if strategy.get("only", network) == network}
+         if strategy.get("only", network) == network and (network not in ("lstm", "transformer") or name in SOME)}
 
 
 def batches(network):
     """(inputs, labels) of all steps. The labels can be learned, the steps are not alike."""
     rng = np.random.default_rng(5)
-    if network == "words":
+    if network in ("words", "lstm", "transformer"):
         x = rng.integers(0, WORDS, (STEPS, BATCH, 6))
-        return x, (x[..., 0] + x[..., 4]) % CLASSES
+        return x, x[..., 5] % CLASSES
     x = rng.normal(size=(STEPS, BATCH, *{"mlp": (6,), "cnn": (1, 6, 6)}[network])).astype(np.float32)
     flat = x.reshape(STEPS, BATCH, -1)
     return x, (flat @ rng.normal(size=(flat.shape[-1], CLASSES))).argmax(-1)
@@ -130,8 +166,8 @@ def replay(paddle, case, by_name):
     network, strategy = CASES[case]
     model = NETWORKS[network](Building(paddle, f"{case}/", strategy, by_name))
     rng = np.random.default_rng(1)
-    for p in model.parameters():
-        if p.name.startswith(case) and "norm" not in _short(p.name):   # batch norm and its statistics start as they do
+    for _, p in sorted(model.named_parameters(), key=lambda pair: pair[0]):
+        if "norm" not in _short(p.name):   # those of norms, and statistics, start as they do
             p.set_value((rng.normal(size=p.shape) / np.sqrt(max(p.shape[-1], 4))).astype(np.float32))
     schedule = made(paddle.optimizer.lr, strategy.get("scheduler"))
     optimizer = _optimizer(paddle, strategy, model, schedule)

@@ -42,5 +42,8 @@ CASES = {
         ((normal(2, 3, 2), normal(2, 4, 2), bools(3, 4) | (ints(1, 4) == 0)), {"scale": 0.5}),
         ((normal(3, 2), normal(1, 4, 2), None), {"scale": -0.5}),
     ],
+    "sequence_mask": [((ints(4, 2, 3),), {"maxlen": 5, "dtype": "float64"}),
+                      ((ints(4, 3),), {"dtype": "int64"}, (), 0, (), True)],
+    "gather_tree": [((ints(9, 3, 2, 4), ints(4, 3, 2, 4)),)],
     "full_by_batch": [((normal(2, 3),), {"shape": (4, 1, 0), "value": 0.5, "dtype": "float64", "axis": 1, "at": 1})],
 }

@@ -1,9 +1,11 @@
 """An ExponentialMovingAverage that is attached to an optimizer: the same numbers as update(), in the same launches."""
+import contextlib
+
 import numpy as np
 import pytest
 
 import gpuflow
-from gpuflow import nn, optimizer
+from gpuflow import device, nn, optimizer
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer import ExponentialMovingAverage, average
 from gpuflow_kernels.update.cpu import CpuEngine
@@ -138,8 +140,14 @@ def test_rows_of_a_sparse_gradient():
     np.testing.assert_allclose(*found, **NEAR)
 
 
-@pytest.mark.parametrize("scaled", [True, False])
-def test_a_step_that_is_left_out_leaves_the_average_out(scaled):
+@pytest.mark.parametrize("scaled, place", [(True, "cpu"), (False, "cpu"), (True, "gpu:0")])
+def test_a_step_that_is_left_out_leaves_the_average_out(scaled, place):
+    with contextlib.nullcontext() if place == "cpu" else fake_cupy.installed():
+        gpuflow.set_device(place)
+        leaves_out(scaled)
+
+
+def leaves_out(scaled):
     model = nn.BatchNorm1D(3)             # its buffers are averaged beside the pass
     opt = optimizer.Momentum(0.1, parameters=model.parameters(), on_nonfinite="propagate" if scaled else "skip")
     ema = ExponentialMovingAverage(0.8, parameters=model, buffers=True).attach(opt)
@@ -154,7 +162,7 @@ def test_a_step_that_is_left_out_leaves_the_average_out(scaled):
         scaler.update()
         opt.clear_grad()
         if k == 2:
-            same(before, ema._current())
+            same(map(device.to_numpy, before), map(device.to_numpy, ema._current()))
             assert ema._updates == 2 and ema.updates == 2
     assert ema.updates == 3 and ema.state_dict()["decay_product"] == pytest.approx(0.8 ** 3)
 

@@ -10,8 +10,9 @@ from tests.golden import network_cases
 GOLDEN = dict(np.load(Path(network_cases.__file__).with_name("networks.npz")))
 
 # Relative; of weights beside the largest of their tensor. Both sides round float32 sums in their own order, a few 1e-7
-# in each of twenty steps. Paddle keeps 1 - beta2 and beta2 ** step in float32 too: 1.3e-5 of each step of the Adams.
-LOSSES, WEIGHTS, ADAMS = 1e-5, 3e-6, 3e-5
+# in each of twenty steps. Paddle keeps 1 - beta2 and beta2 ** step in float32 too: 1.3e-5 of each step of the Adams,
+# whose steps are as long for a gradient that nearly cancels out, with the more of its digits lost.
+LOSSES, WEIGHTS, ADAMS = 1e-5, 3e-6, 1e-4
 
 
 @pytest.mark.parametrize("case", network_cases.CASES)

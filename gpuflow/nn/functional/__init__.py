@@ -8,6 +8,7 @@ from gpuflow.nn.functional import (
     loss,
     norm,
     pooling,
+    sequence,
     vision,
 )
 from gpuflow.nn.functional.activation import *  # noqa: F403
@@ -18,7 +19,8 @@ from gpuflow.nn.functional.input import *  # noqa: F403
 from gpuflow.nn.functional.loss import *  # noqa: F403
 from gpuflow.nn.functional.norm import *  # noqa: F403
 from gpuflow.nn.functional.pooling import *  # noqa: F403
+from gpuflow.nn.functional.sequence import *  # noqa: F403
 from gpuflow.nn.functional.vision import *  # noqa: F403
 
-__all__ = [name for part in (activation, common, conv, flash_attention, input, loss, norm, pooling, vision)
+__all__ = [name for part in (activation, common, conv, flash_attention, input, loss, norm, pooling, sequence, vision)
            for name in part.__all__]

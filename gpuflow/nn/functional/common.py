@@ -1,15 +1,12 @@
 """linear, dropout, padding, similarity and other functions without a family."""
-import numpy as np
-
-from gpuflow import dtypes
 from gpuflow.dispatch import call, call_inplace, trains
 from gpuflow.errors import explain
 from gpuflow.nn.functional.padding import longer
 from gpuflow.ops.registry import OPS, normal_axes
-from gpuflow.tensor import Tensor, to_tensor
+from gpuflow.tensor import Tensor
 
 __all__ = ["alpha_dropout", "bilinear", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "dropout3d",
-           "feature_alpha_dropout", "label_smooth", "linear", "pad", "pairwise_distance", "sequence_mask", "zeropad2d"]
+           "feature_alpha_dropout", "label_smooth", "linear", "pad", "pairwise_distance", "zeropad2d"]
 
 _LINEAR, _DROPOUT, _KEEP = OPS["linear"], OPS["dropout"], OPS["keep_mask"]
 
@@ -203,12 +200,3 @@ def label_smooth(label, prior_dist=None, epsilon=0.1, name=None):
     kept = call(OPS["scale"], (label,), {"scale": 1 - epsilon,
                                          "bias": epsilon / label.shape[-1] if prior_dist is None else 0.0})
     return kept if prior_dist is None else kept + prior_dist * epsilon
-
-
-def sequence_mask(x, maxlen=None, dtype="int64", name=None):
-    """1 where the position is below each length in x: [...] to [..., maxlen]. maxlen: default the largest of x."""
-    if maxlen is None:
-        maxlen = int(call(OPS["max"], (x,), {"axis": None, "keepdim": False}).item())
-    positions = to_tensor(np.arange(int(maxlen)), x.dtype, x.place)
-    mask = positions < call(OPS["unsqueeze"], (x,), {"axis": -1})
-    return call(OPS["cast"], (mask,), {"dtype": dtypes.convert(dtype)})

@@ -14,46 +14,15 @@ import gc
 import importlib.util
 
 from bench import adamw_steps as steps
-from bench.harness import alternate, record, table
+from bench.harness import record, table
+from gpuflow_kernels import speed
+from gpuflow_kernels.speed import alternate
 
 
-class Cpu:
-    """Times on two cores through Numba, by the host's clock."""
+class Cpu(speed.Cpu):
+    """Beside a hand-written two-pass Numba loop."""
 
-    name, sets, elements = "cpu", ("gpt2", "resnet50", "small"), 16 * 2**20
-    calls = 1
-
-    def __init__(self):
-        import numpy
-
-        self.xp = numpy
-
-    def timed(self, step):
-        return step
-
-    def memory(self, elements) -> dict:
-        """A copy and a read: {name: (step, bytes per element)}."""
-        import numpy as np
-        from numba import njit, prange
-
-        @njit(parallel=True)
-        def copy(a, b):
-            for c in prange((a.size + 8191) // 8192):
-                x, y = a[c * 8192 : (c + 1) * 8192], b[c * 8192 : (c + 1) * 8192]
-                for i in range(x.size):
-                    y[i] = x[i]
-
-        @njit(parallel=True, fastmath={"reassoc", "nsz"})
-        def read(a, sums):
-            for c in prange(sums.size):
-                x, s = a[c * 8192 : (c + 1) * 8192], np.float32(0)
-                for i in range(x.size):
-                    s += x[i]
-                sums[c] = s
-
-        a, b = (np.ones(elements, np.float32) for _ in range(2))
-        sums = np.zeros(-(-elements // 8192), np.float32)
-        return {"copy": (lambda: copy(a, b), 8), "read": (lambda: read(a, sums), 4)}
+    sets = ("gpt2", "resnet50", "small")
 
     def candidates(self, sizes) -> dict:
         return {"gpuflow": steps.gpuflow_step(sizes), "hand-written": steps.hand_written_step(sizes)}
@@ -62,35 +31,10 @@ class Cpu:
         """Memory goes back by itself."""
 
 
-class Gpu:
-    """Times on the current GPU by events around several calls, so that the host's pauses between them count and its
-    clock does not."""
+class Gpu(speed.Gpu):
+    """Beside torch where it can be imported, and replayed from a CUDA graph."""
 
-    name, sets, elements = "gpu", ("gpt2", "resnet50", "small", "billion"), 64 * 2**20
-    calls = 10
-
-    def __init__(self):
-        import cupy
-
-        self.xp = cupy
-
-    def timed(self, step):
-        def run() -> float:
-            start, end = (self.xp.cuda.Event() for _ in range(2))
-            start.record()
-            for _ in range(self.calls):
-                step()
-            end.record()
-            end.synchronize()
-            return self.xp.cuda.get_elapsed_time(start, end) / 1e3 / self.calls
-
-        return run
-
-    def memory(self, elements) -> dict:
-        """The driver's own copy, at 8 bytes per element; the norm is measured by it as well."""
-        a, b = (self.xp.ones(elements, "float32") for _ in range(2))
-        copy = (lambda: b.data.copy_from_device_async(a.data, a.nbytes, self.xp.cuda.get_current_stream())), 8
-        return {"copy": copy}
+    sets = ("gpt2", "resnet50", "small", "billion")
 
     def candidates(self, sizes) -> dict:
         ours = steps.gpuflow_step(sizes, self.xp)
@@ -138,27 +82,6 @@ class Gpu:
             import torch
 
             torch.cuda.empty_cache()
-
-
-def against_the_memory(device, rounds) -> dict:
-    """{kernel: {"ms", "GB/s", "of copy" or "of read"}}, each row in turns with the memory's own speed."""
-    from gpuflow_kernels.registry import KERNELS
-
-    memory, found = device.memory(device.elements), {}
-    print(f"{'kernel':34} {'ms':>8} {'bytes':>6} {'GB/s':>7}")
-    for kernel in KERNELS:
-        # the norm only reads, and a plain read is faster than a copy, whose target is fetched before it is overwritten
-        against = "read" if kernel.name == "global_norm" and "read" in memory else "copy"
-        own, own_bytes = memory[against]
-        candidates = {"kernel": kernel.prepare((device.elements,), device.xp), against: own}
-        times = alternate({k: device.timed(c) for k, c in candidates.items()}, rounds, warm_up=1)
-        seconds = times["kernel"]["best"]
-        rate, limit = (device.elements * b / s / 1e9 for b, s in (
-            (kernel.bytes_per_element, seconds), (own_bytes, times[against]["best"])))
-        found[kernel.name] = {"ms": seconds * 1e3, "GB/s": rate, f"of {against}": rate / limit}
-        print(f"{kernel.name:34} {seconds * 1e3:8.2f} {kernel.bytes_per_element:6} {rate:7.1f}  "
-              f"{rate / limit:.2f} of a {against} at {limit:.1f}", flush=True)
-    return found
 
 
 def on_sets(device, names, rounds) -> dict:
@@ -211,7 +134,7 @@ def main():
     given = arguments.parse_args()
     device = Gpu() if (given.device or ("gpu" if gpu_here() else "cpu")) == "gpu" else Cpu()
     found = {"device": device.name, "python_us_148": python_time(device) * 1e6}
-    found["memory"] = against_the_memory(device, given.rounds)
+    found["memory"] = speed.against_the_memory(device, given.rounds)
     found["sets"] = on_sets(device, given.sets or device.sets, given.rounds)
     print(f"\nPython time of a step with 148 parameters: {found['python_us_148']:.0f} us")
     record("kernels", found)

@@ -1,8 +1,9 @@
 """What every benchmark shares: timing in alternation, the table, and a line of JSON in bench/results/.
 
-Machines are noisy, so nothing is timed alone: candidates take turns, and what is reported is each one's median and
-smallest time, and their ratios to the first's. On a shared machine the smallest says more, since a neighbour's work
-only ever adds. A result says the machine, the load, the versions and the commit it was taken on.
+Machines are noisy, so nothing is timed alone: candidates take turns (`gpuflow_kernels.speed.alternate`), and what is
+reported is each one's median and smallest time, and their ratios to the first's. On a shared machine the smallest says
+more, since a neighbour's work only ever adds. A result says the machine, the load, the versions and the commit it was
+taken on.
 
 A candidate whose package cannot be imported beside the others is a `Peer`: a function like the rest that has a process
 of its own, with an interpreter of its own, do the work.
@@ -12,7 +13,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
@@ -22,34 +22,6 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA")   # whose threads <POOL>_NUM_THREADS counts
 REST = 0.15   # seconds: OpenBLAS's threads spin for 0.11 after their work, torch's and Numba's for 0.005
-
-
-def alternate(candidates: dict, rounds: int = 30, warm_up: int = 3, synchronize=None, *, calls: int = 1,
-              rest: float = 0.0) -> dict:
-    """Seconds per call: {name: {"median", "best"}} of functions without arguments that take turns for `rounds` rounds.
-
-    A function that returns a float has timed itself, and that float is taken for its seconds: work in another process,
-    on a GPU.
-    synchronize: called before a clock is read, e.g. to wait for a GPU.
-    calls: how many times a function is called, and timed, in each of its turns.
-    rest: seconds of sleep before each turn. OpenMP threads go on spinning after their work, up to 0.2 s with Intel's
-    library, on cores that the next candidate needs.
-    """
-    wait = synchronize or (lambda: None)
-    for function in candidates.values():
-        for _ in range(warm_up):
-            function()
-    taken: dict = {name: [] for name in candidates}
-    for _ in range(rounds):
-        for name, function in candidates.items():
-            time.sleep(rest)
-            for _ in range(calls):
-                wait()
-                start = time.perf_counter()
-                seconds = function()
-                wait()
-                taken[name].append(seconds if isinstance(seconds, float) else time.perf_counter() - start)
-    return {name: {"median": statistics.median(t), "best": min(t)} for name, t in taken.items()}
 
 
 def table(title: str, times: dict) -> str:
@@ -126,7 +98,7 @@ def beside_torch(name: str, page: str, cases: dict, gpuflow, torch, *, rounds: i
 
     cases: {title: arguments}. gpuflow(*arguments) and torch(*arguments) return the function to time, of no arguments;
     each lives in a Peer, torch's with the interpreter of --torch-python. Without a torch there gpuflow runs alone.
-    rounds, calls: as in `alternate`; --rounds changes the first.
+    rounds, calls: as in `gpuflow_kernels.speed.alternate`; --rounds changes the first.
     """
     parser = argparse.ArgumentParser(description=page, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-python", default=sys.executable, help="an interpreter that has torch")
@@ -138,6 +110,8 @@ def beside_torch(name: str, page: str, cases: dict, gpuflow, torch, *, rounds: i
     given = parser.parse_args()
     if given.serve:
         return serve(lambda side, title: {"gpuflow": gpuflow, "torch": torch}[side](*cases[title]))
+
+    from gpuflow_kernels.speed import alternate  # here: the other side's interpreter may not have it
 
     # both sides inherit these
     os.environ |= {"GPUFLOW_DEVICE": "cpu"} | {f"{pool}_NUM_THREADS": str(given.threads) for pool in POOLS}

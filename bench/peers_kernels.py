@@ -13,7 +13,8 @@ import os
 import sys
 
 from bench import adamw_steps as steps
-from bench.harness import Peer, alternate, can_import, record, table
+from bench.harness import Peer, can_import, record, table
+from gpuflow_kernels.speed import alternate
 
 # package: the candidates that need it
 PEERS = {"torch": ("torch fused", "torch foreach"), "optax": ("optax",), "paddle": ("paddle",)}

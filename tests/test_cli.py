@@ -10,6 +10,7 @@ import pytest
 
 import gpuflow
 from gpuflow import cli, nn
+from gpuflow.cli import checkpoints
 from gpuflow.io.checkpoint import load, save
 
 GOLDEN = Path(__file__).parent / "golden" / "checkpoints"
@@ -49,7 +50,7 @@ def test_inspect_lists_everything_with_totals(file, capsys):
 def test_inspect_json_says_what_load_gives(name, capsys):
     assert cli.main(["inspect", str(GOLDEN / name), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    arrays = {key: value for key, value in cli._leaves(load(GOLDEN / name, return_numpy=True))
+    arrays = {key: value for key, value in checkpoints._leaves(load(GOLDEN / name, return_numpy=True))
               if isinstance(value, np.ndarray)}
     assert {t["name"]: (t["shape"], t["dtype"], t["bytes"]) for t in said["tensors"]} == {
         key: (list(a.shape), a.dtype.name, a.nbytes) for key, a in arrays.items()}
@@ -150,7 +151,7 @@ def test_module_and_installed_command_are_the_same(tmp_path):
     failed = subprocess.run([sys.executable, "-m", "gpuflow", "inspect", "none"], capture_output=True, text=True,
                             cwd=tmp_path)
     assert failed.returncode == 2 and failed.stderr.count("\n") == 1
-    project = tomllib.loads((Path(cli.__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"gpuflow": "gpuflow.cli:main"}
 
 

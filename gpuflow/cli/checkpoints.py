@@ -1,43 +1,15 @@
-"""The command `gpuflow`: what a checkpoint holds (`inspect`), and one layer's weights out of it (`export-layer`)."""
-import argparse
+"""`gpuflow inspect` and `gpuflow export-layer`: what a checkpoint holds, and one layer's weights out of it."""
 import json
 import math
 import os
-import sys
 from collections.abc import Iterator
-from typing import NoReturn
 
-from gpuflow._version import __version__
 from gpuflow.errors import explain
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message) -> NoReturn:
-        """One line, where argparse prints the usage as well."""
-        self.exit(2, f"{self.prog}: {_one_line(message)} (see {self.prog} --help)\n")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command with `arguments` (default: the process's). Returns the exit code: 0, or 2 after an error, which
-    is one line on stderr."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:   # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, TypeError) as error:
-        print(f"gpuflow {options.command}: {_one_line(error)}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="gpuflow", description="Looks into checkpoints: .pdparams, .pdopt, .safetensors.")
-    parser.add_argument("--version", action="version", version=f"gpuflow {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    command = commands.add_parser("inspect", help="list names, shapes, types and sizes", description=(
+def add_to(commands) -> None:
+    """Adds both commands."""
+    command = commands.add_parser("inspect", help="list names, shapes, types and sizes of a checkpoint", description=(
         "Lists what a checkpoint holds. Of a .safetensors file only the header is read; it names tied tensors once."))
     command.add_argument("file", metavar="FILE")
     command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -51,11 +23,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("out", metavar="OUT")
     command.add_argument("--force", action="store_true", help="replace OUT if it exists")
     command.set_defaults(run=_export_layer)
-    return parser
-
-
-def _one_line(message) -> str:
-    return " ".join(str(message).split())
 
 
 def _leaves(obj, path: tuple = ()) -> Iterator[tuple[str, object]]:

@@ -15,6 +15,7 @@ EVERY = ("ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Lam
          "RAdam", "RMSProp", "Rprop", "SGD")
 OWN = {"Rprop": {"learning_rate": 0.01},    # takes no scheduler
        "LBFGS": {"grad_clip": None, "max_iter": 2, "history_size": 3, "line_search_fn": "strong_wolfe"}}   # and no clip
+ATTACHED = (optimizer.AdamW, optimizer.Lamb)   # update their average in the same pass
 HALF = 4
 
 
@@ -25,6 +26,8 @@ def build(name):
     options = {"learning_rate": schedule, "grad_clip": nn.ClipGradByGlobalNorm(0.5), **OWN.get(name, {})}
     opt = getattr(optimizer, name)(parameters=model.parameters(), **options)
     average = optimizer.ExponentialMovingAverage(0.8, parameters=model)
+    if isinstance(opt, ATTACHED):
+        average.attach(opt)
     scaler = paddle.amp.GradScaler(init_loss_scaling=256.0, incr_every_n_steps=3)
     return model, opt, schedule, average, scaler
 
@@ -33,7 +36,8 @@ def train(model, opt, schedule, average, scaler, steps):
     for k in steps:
         x = paddle.to_tensor(np.random.default_rng(k).normal(size=(8, 4)), dtype="float32")
         if takes_step(model, opt, scaler, x, overflows=k == 1):
-            average.update()
+            if not isinstance(opt, ATTACHED):
+                average.update()
             schedule.step()
 
 

@@ -19,9 +19,15 @@ def _images(where, x):
         raise ValueError(explain(where, "images of 4 axes", str(list(x.shape))))
 
 
+def _parts(x, channels_last):
+    """Channels, height and width."""
+    _, a, b, c = x.shape
+    return (c, a, b) if channels_last else (a, b, c)
+
+
 def _pixel_shuffle_spec(x, *, factor, channels_last=False):
     _images("pixel_shuffle", x)
-    c, h, w = x.shape[-1 if channels_last else 1], *(x.shape[1:3] if channels_last else x.shape[2:])
+    c, h, w = _parts(x, channels_last)
     c, h, w = _over("pixel_shuffle", c, factor * factor, "channels"), _times(h, factor), _times(w, factor)
     return Spec((x.shape[0], h, w, c) if channels_last else (x.shape[0], c, h, w), x.dtype)
 
@@ -47,7 +53,7 @@ def pixel_shuffle_grad(xp, g, saved, *, factor, channels_last=False):
 
 def _pixel_unshuffle_spec(x, *, factor, channels_last=False):
     _images("pixel_unshuffle", x)
-    c, h, w = x.shape[-1 if channels_last else 1], *(x.shape[1:3] if channels_last else x.shape[2:])
+    c, h, w = _parts(x, channels_last)
     c = _times(c, factor * factor)
     h, w = (_over("pixel_unshuffle", s, factor, "height and width") for s in (h, w))
     return Spec((x.shape[0], h, w, c) if channels_last else (x.shape[0], c, h, w), x.dtype)

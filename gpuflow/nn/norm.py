@@ -4,15 +4,16 @@ import math
 import numpy as np
 
 from gpuflow import dtypes
+from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.nn.functional import norm as F
-from gpuflow.nn.initializer import Constant
+from gpuflow.nn.initializer import Constant, Normal
 from gpuflow.nn.layer import Layer
 from gpuflow.ops.registry import OPS
 from gpuflow.tensor import to_tensor
 
 __all__ = ["BatchNorm", "BatchNorm1D", "BatchNorm2D", "BatchNorm3D", "GroupNorm", "InstanceNorm1D", "InstanceNorm2D",
-           "InstanceNorm3D", "LayerNorm", "LocalResponseNorm"]
+           "InstanceNorm3D", "LayerNorm", "LocalResponseNorm", "SpectralNorm", "SyncBatchNorm"]
 
 
 def _affine(layer, shape, weight_attr, bias_attr, dtype=None, device=None):
@@ -234,3 +235,63 @@ class LocalResponseNorm(Layer):
     def extra_repr(self):
         text = f"size={self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
         return text if self.data_format == "NCHW" else f"{text}, data_format={self.data_format}"
+
+
+class SyncBatchNorm(_BatchNormBase):
+    """Batch norm over the batches of all processes; in one process, which is what there is, `BatchNorm` of any rank."""
+
+    ranks = (2, 3, 4, 5)
+    formats = ("NC", "NCL", "NLC", "NCHW", "NHWC", "NCDHW", "NDHWC")
+
+    def __init__(self, num_features, momentum=0.9, epsilon=1e-05, weight_attr=None, bias_attr=None, data_format="NCHW",
+                 name=None):
+        super().__init__(num_features, momentum, epsilon, weight_attr, bias_attr, data_format, None, name)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, layer):
+        """The layer with every batch norm in it replaced by one of this class that has its parameters."""
+        out = layer
+        if isinstance(layer, _BatchNormBase) and not isinstance(layer, SyncBatchNorm):
+            out = SyncBatchNorm(layer._num_features, layer._momentum, layer._epsilon, False, False, layer._data_format)
+            out.weight, out.bias = layer.weight, layer.bias
+            for buffer in ("_mean", "_variance"):
+                out._buffers[buffer] = layer._buffers[buffer]
+            out.training = layer.training
+        for name, child in list(layer._sub_layers.items()):
+            if child is not None:
+                out.add_sublayer(name, cls.convert_sync_batchnorm(child))
+        return out
+
+
+class SpectralNorm(Layer):
+    """A weight over its largest singular value, which power iteration finds (Miyato et al., 2018).
+
+    weight_shape: of the tensors that forward is given. dim: the axis that is a matrix's rows, the rest are its columns.
+    The vectors `weight_u` and `weight_v` are part of the state; each forward starts from them and leaves them alone.
+    """
+
+    def __init__(self, weight_shape, dim=0, power_iters=1, eps=1e-12, dtype="float32"):
+        super().__init__()
+        rows = weight_shape[dim]
+        if power_iters < 0:
+            raise ValueError(explain("SpectralNorm", "power_iters of at least 0", str(power_iters)))
+        self._shape, self._dim, self._power_iters, self._eps = list(weight_shape), dim, power_iters, eps
+        sizes = {"weight_u": rows, "weight_v": math.prod(weight_shape) // max(rows, 1)}
+        for name, size in sizes.items():
+            vector = self.create_parameter([size], dtype=dtype, default_initializer=Normal(0.0, 1.0))
+            vector.stop_gradient = True
+            setattr(self, name, vector)
+
+    def forward(self, x):
+        if list(x.shape) != self._shape:
+            raise ValueError(explain(self.full_name(), f"a weight of shape {self._shape}", str(list(x.shape))))
+        perm = (self._dim, *(i for i in range(len(self._shape)) if i != self._dim))
+        matrix = call(OPS["transpose"], (x,), {"perm": perm}).reshape([self._shape[self._dim], -1])
+        fixed, u, v = matrix.detach(), self.weight_u, self.weight_v
+        for _ in range(self._power_iters):
+            v = self._unit(fixed.t().matmul(u))
+            u = self._unit(fixed.matmul(v))
+        return x / (u * matrix.matmul(v)).sum()
+
+    def _unit(self, vector):
+        return vector / ((vector * vector).sum().sqrt() + self._eps)

@@ -90,7 +90,8 @@ def _patch_settings(layer) -> str:
 
 
 Upsample = made("Upsample", F.interpolate, {"size": None, "scale_factor": None, "mode": "nearest",
-                                            "align_corners": False, "align_mode": 0, "data_format": "NCHW"},
+                                            "align_corners": False, "align_mode": 0, "data_format": None,
+                                            "recompute_scale_factor": None},
                 prefix="", module=__name__)
 
 

@@ -11,15 +11,9 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "nn_signatures.json"
 ROOMS = {"nn": nn, "functional": nn.functional, "initializer": nn.initializer}
 
 MISSING = {   # room -> names that wait
-    "nn": """AdaptiveLogSoftmaxWithLoss CTCLoss ChannelShuffle Fold FractionalMaxPool2D
-        FractionalMaxPool3D HSigmoidLoss MultiLabelMarginLoss PixelShuffle
-        PixelUnshuffle RNNTLoss SpectralNorm SyncBatchNorm Unfold Upsample
-        UpsamplingBilinear2D UpsamplingNearest2D""",
-    "functional": """adaptive_log_softmax_with_loss affine_grid channel_shuffle class_center_sample ctc_loss
-        flash_attention_v3_varlen flash_attn_qkvpacked flash_attn_varlen_qkvpacked flashmask_attention fold
-        fractional_max_pool2d fractional_max_pool3d grid_sample hsigmoid_loss interpolate
-        margin_cross_entropy moe_permute moe_unpermute multi_label_margin_loss npair_loss pixel_shuffle pixel_unshuffle
-        rnnt_loss sparse_attention temporal_shift unfold upsample""",
+    "nn": "FractionalMaxPool2D FractionalMaxPool3D",
+    "functional": """class_center_sample flash_attention_v3_varlen flash_attn_qkvpacked flash_attn_varlen_qkvpacked
+        flashmask_attention fractional_max_pool2d fractional_max_pool3d moe_permute moe_unpermute sparse_attention""",
     "initializer": "",
 }
 DIFFERENT = {   # name -> why its parameters are not Paddle's

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import gpuflow as paddle
+from gpuflow import nn
 from gpuflow.nn import functional as F
 from gpuflow.ops import norm
 from tests.nn.golden import cases, compare
@@ -140,3 +141,30 @@ def test_errors_say_what_would_fit(call, parts):
         call(paddle.to_tensor(_numbers(4, 3, 5, 5)))
     for part in parts:
         assert part in str(error.value)
+
+
+def test_spectral_norm_makes_the_largest_singular_value_one():
+    layer = nn.SpectralNorm([4, 3, 2], dim=1, power_iters=60)
+    w = paddle.randn([4, 3, 2])
+    w.stop_gradient = False
+    out = layer(w)
+    matrix = np.moveaxis(w.numpy(), 1, 0).reshape(3, -1)
+    np.testing.assert_allclose(out.numpy(), w.numpy() / np.linalg.norm(matrix, 2), rtol=1e-5)
+    assert list(layer.state_dict()) == ["weight_u", "weight_v"]
+    (out * w.detach()).sum().backward()
+    # u and v count as constants: d(w / s) with s = u' W v
+    assert np.isfinite(w.grad.numpy()).all() and w.grad.numpy().any()
+    with pytest.raises(ValueError, match=r"\[4, 3, 2\]"):
+        layer(paddle.ones([3, 4]))
+
+
+def test_sync_batch_norm_takes_over_parameters_and_statistics():
+    net = nn.Sequential(nn.Conv2D(2, 3, 1), nn.BatchNorm2D(3), nn.Sequential(nn.BatchNorm2D(3)))
+    x = paddle.randn([4, 2, 3, 3])
+    net(x)
+    net.eval()
+    expected, keys = net(x).numpy(), list(net.state_dict())
+    net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    assert isinstance(net[1], nn.SyncBatchNorm) and isinstance(net[2][0], nn.SyncBatchNorm)
+    assert list(net.state_dict()) == keys
+    np.testing.assert_array_equal(net(x).numpy(), expected)

@@ -9,6 +9,7 @@ from gpuflow.nn.functional import (
     norm,
     pooling,
     sequence,
+    special_loss,
     vision,
 )
 from gpuflow.nn.functional.activation import *  # noqa: F403
@@ -20,7 +21,8 @@ from gpuflow.nn.functional.loss import *  # noqa: F403
 from gpuflow.nn.functional.norm import *  # noqa: F403
 from gpuflow.nn.functional.pooling import *  # noqa: F403
 from gpuflow.nn.functional.sequence import *  # noqa: F403
+from gpuflow.nn.functional.special_loss import *  # noqa: F403
 from gpuflow.nn.functional.vision import *  # noqa: F403
 
-__all__ = [name for part in (activation, common, conv, flash_attention, input, loss, norm, pooling, sequence, vision)
-           for name in part.__all__]
+__all__ = [name for part in (activation, common, conv, flash_attention, input, loss, norm, pooling, sequence,
+                             special_loss, vision) for name in part.__all__]

@@ -57,7 +57,11 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=F
                                       "align_corners": bool(align_corners), "align_mode": align_mode})
 
 
-upsample = interpolate
+
+def upsample(x, size=None, scale_factor=None, mode="nearest", align_corners=False, align_mode=0, data_format=None,
+             name=None):
+    """`interpolate` under its older name."""
+    return interpolate(x, size, scale_factor, mode, align_corners, align_mode, data_format)
 
 
 def _sizes(where, size, rank) -> tuple:

@@ -25,7 +25,15 @@ import gpuflow.io.checkpoint as checkpoint
 
 path, tries = sys.argv[1], 50
 random.seed(0)
-checkpoint.save({"a": np.zeros(300_000, np.float32), "b": np.zeros(7, np.float32)}, path)
+
+def save(k):
+    checkpoint.save({"a": np.full(300_000, k, np.float32), "b": np.full(7, k, np.float32)}, path)
+
+times = []
+for _ in range(5):
+    began = time.perf_counter()
+    save(0)
+    times.append(time.perf_counter() - began)
 newest = 0
 for _ in range(tries):
     child = os.fork()
@@ -33,8 +41,8 @@ for _ in range(tries):
         k = newest
         while True:
             k += 1
-            checkpoint.save({"a": np.full(300_000, k, np.float32), "b": np.full(7, k, np.float32)}, path)
-    time.sleep(random.uniform(0.001, 0.02))
+            save(k)
+    time.sleep(random.uniform(0, 5 * sorted(times)[2]))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     state = checkpoint.load(path, return_numpy=True)
@@ -52,7 +60,7 @@ def test_a_kill_while_saving_leaves_the_old_or_the_new(suffix, tmp_path):
                           text=True, env={**os.environ, "GPUFLOW_DEVICE": "cpu"})
     assert done.returncode == 0, done.stderr
     saved, cut_off = map(int, done.stdout.split())
-    assert saved > 10 and cut_off > 10, "the kills have to meet the saving"
+    assert saved >= 5 and cut_off >= 5, f"the kills have to meet the saving: {saved} saved, {cut_off} cut off"
 
 
 @pytest.mark.parametrize("suffix", ["pdparams", "safetensors"])

@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 from gpuflow import dtypes
 from gpuflow.autograd.modes import no_grad
+from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.functional.manipulation import flatten, unflatten
 from gpuflow.nn import functional as F
@@ -105,7 +106,7 @@ class Embedding(Layer):
             self.weight = self.create_parameter(shape, weight_attr, self._dtype, device=device)
             if weight_attr is None:
                 self.weight.stop_gradient = _freeze
-        if self._row is not None:
+        if self._row is not None and in_dynamic_mode():   # in a Program the row only gives zeros, as in Paddle
             with no_grad():
                 self.weight._write(0, self._row)
 

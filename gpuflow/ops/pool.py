@@ -92,14 +92,16 @@ def max_pool_grad(xp, g, saved, *, kernel, stride, padding, ceil_mode=False, cha
     return (put_places(xp, g[0], saved.mask, shape=saved.x_shape, channels_last=channels_last),)
 
 
-@op("put_places", infer=lambda x, mask, *, shape, channels_last=False: Spec(tuple(shape), x.dtype), saves=("mask",))
+@op("put_places", saves=("mask",),
+    infer=lambda x, mask, *, shape, channels_last=False: Spec((x.shape[0], *shape[1:]), x.dtype))
 def put_places(xp, x, mask, *, shape, channels_last=False):
-    """Zeros of `shape` with each element of x added at the place that `mask` names in its sample and channel."""
+    """Zeros of `shape` (with x's batch) with each element of x added at the place that `mask` names in its sample and
+    channel."""
     sizes = shape[1:-1] if channels_last else shape[2:]
     if xp is np and nn.takes(x.dtype) and x.size:
         out = nn.put(*(patches.to_channels_first(np, a, channels_last) for a in (x, mask)), sizes)
         return np.moveaxis(out, 1, -1) if channels_last else out
-    out = xp.zeros(shape, x.dtype)
+    out = xp.zeros((x.shape[0], *shape[1:]), x.dtype)
     if not x.size:
         return out
     target, x, mask = (patches.to_channels_first(xp, a, channels_last) for a in (out, x, mask))

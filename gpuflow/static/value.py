@@ -7,7 +7,9 @@ read the old one alone.
 import math
 
 from gpuflow import device, dtypes
+from gpuflow.dispatch import call
 from gpuflow.errors import explain
+from gpuflow.ops.registry import OPS
 from gpuflow.tensor import Size, Tensor
 
 
@@ -116,6 +118,12 @@ class Variable(Tensor):
     @property
     def type(self) -> str:
         return "DENSE_TENSOR"
+
+    def detach(self) -> "Variable":
+        """The same quantity with stop_gradient=True."""
+        out = call(OPS["assign"], (self,))
+        out.stop_gradient = True
+        return out
 
     def dim(self) -> int:
         return self.ndim

@@ -55,7 +55,7 @@ def _transposed(rank, x, weight, bias, stride, padding, output_padding, dilation
     if len(weight.shape) != rank + 2 or len(x.shape) != rank + 2:
         raise ValueError(explain(where, f"x and weight [in, out / groups, kernel] of {rank + 2} axes",
                                  f"{list(x.shape)} and {list(weight.shape)}"))
-    sizes = x.shape[1:-1] if channels_last else x.shape[2:]
+    sizes = [None if n == -1 else n for n in (x.shape[1:-1] if channels_last else x.shape[2:])]
     kernel = tuple(weight.shape[2:])
     if padding == "SAME":
         padding = _same_for_transposed(sizes, kernel, stride)
@@ -74,7 +74,9 @@ def _transposed(rank, x, weight, bias, stride, padding, output_padding, dilation
         if any(n is not None and not n <= o < n + s for n, o, s in zip(least, out, stride, strict=True)):
             raise ValueError(explain(where, f"output_size from {least} to {[n + s - 1 for n, s in zip(least, stride)]}",
                                      str(output_size)))
-    if any(o is not None and o < 1 for o in out):
+    if None in out:
+        raise ValueError(explain(where, "known sizes of all spatial axes, or output_size", str(list(x.shape))))
+    if min(out) < 1:
         raise ValueError(explain(where, "a result with elements", f"sizes {out}", "less padding"))
     result = call(OPS["conv_input_grad"], (x, weight), {
         "sizes": tuple(out), "stride": stride, "padding": padding, "dilation": dilation,

@@ -21,6 +21,8 @@ def extended(x, count: int, mode: str, data_format: str):
 def longer(x, axis: int, before: int, after: int, mode: str):
     """x with elements of its own in front of and behind those of one axis; ValueError where it has not enough."""
     size = x.shape[axis]
+    if size == -1:
+        raise ValueError(explain(f"padding mode {mode!r}", f"a known size of axis {axis}", str(list(x.shape))))
     most = {"reflect": size - 1, "circular": size, "replicate": None if size else 0}[mode]
     if before < 0 or after < 0 or (most is not None and max(before, after) > most):
         raise ValueError(explain(f"padding mode {mode!r}", f"padding that axis {axis} of {list(x.shape)} can give",

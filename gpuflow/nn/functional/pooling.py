@@ -165,6 +165,8 @@ def _unpool(rank, x, indices, kernel_size, stride, padding, data_format, output_
     kernel = per_axis(where, "kernel_size", kernel_size, rank)
     stride = kernel if stride is None else per_axis(where, "stride", stride, rank)
     padding = padding_pairs(where, padding, rank, False)
+    if -1 in x.shape[1:]:
+        raise ValueError(explain(where, "known sizes of all axes but the batch's", str(list(x.shape))))
     least = [(n - 1) * s - 2 * low + k for n, s, (low, _), k in zip(x.shape[2:], stride, padding, kernel, strict=True)]
     out = least if output_size is None else [int(o) for o in output_size][-rank:]
     if len(out) != rank or any(not n - s < o < n + s for n, o, s in zip(least, out, stride, strict=True)):

@@ -15,7 +15,7 @@ def accuracy(xp, indices, label):
     """(share, count of the rows of indices [N, k] that have their label [N] or [N, 1] in them, N)."""
     hits = (indices == label.reshape(-1, 1)).any(axis=1).sum()
     total = indices.shape[0]
-    return (hits / max(total, 1)).astype(xp.float32), hits.astype(xp.int32), xp.asarray(total, xp.int32)
+    return xp.asarray(hits / max(total, 1), xp.float32), xp.asarray(hits, xp.int32), xp.asarray(total, xp.int32)
 
 
 def _auc_spec(predict, label, positive, negative, *, num_thresholds=4095, slide_steps=0):

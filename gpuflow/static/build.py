@@ -57,12 +57,16 @@ class Build:
 def overwrite(where, target, out: Variable) -> None:
     """Makes `target`, a Variable or a captured tensor, hold `out` from this place of the program on."""
     main = programs.default_main_program()
+    if out._value.dtype is not target.dtype:
+        raise ValueError(explain(f"{where} in place", f"a result of {target.dtype.name}, as the tensor is",
+                                 out.dtype.name, "the op that is not in place"))
     if isinstance(target, Variable):
-        if out._value.dtype is not target.dtype:
-            raise ValueError(explain(f"{where} in place", f"a result of {target.dtype.name}, as the tensor is",
-                                     out.dtype.name, "the op that is not in place"))
+        main.unmade.discard(id(target._value))
         main.rebind(target, out._value)
         return
+    if -1 not in out.shape and out.shape != target.shape:
+        raise ValueError(explain(f"{where} in place", f"a result of shape {list(target.shape)}, as {target.name} is",
+                                 str(list(out.shape))))
     main.capture(target)
     main.block.append(Write(out._value, main.values[target.name]))
     if main.block is main.global_block():    # a branch that may not run leaves it to the memory itself

@@ -124,6 +124,11 @@ CASES: dict[str, list] = {
     "additem": [((normal(4, 3), normal(3, 3), np.array([0, 2, 0])), {"index": Slot(0)}),
                 ((normal(4), normal(2)), {"index": slice(1, 3)})],
     # from nothing
+    "full_like": [((normal(2, 3),), {"value": 1.5, "dtype": "float64"}),
+                  ((ints(4, 3),), {"value": 0, "dtype": "bool"})],
+    "accuracy": [((ints(4, 5, 2), ints(4, 5, 1)),)],
+    "auc": [((between(0, 1, 5, 2), ints(2, 5, 1), ints(4, 1, 9), ints(4, 1, 9) + 1), {"num_thresholds": 8}),
+            ((between(0, 1, 5, 1), ints(2, 5), ints(4, 28), ints(4, 28) + 1), {"num_thresholds": 8, "slide_steps": 2})],
     "full": [((), {"shape": (2, 3), "value": 1.5, "dtype": "float64"}), ((), {"shape": (), "value": 2,
                                                                               "dtype": "int32"})],
     "empty": [((), {"shape": (2, 3), "dtype": "float64"})],

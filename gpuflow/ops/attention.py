@@ -5,6 +5,7 @@ one op because between them lie three arrays of [..., T, S], which nothing else 
 """
 import numpy as np
 
+from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.matmul import product
 from gpuflow.ops.registry import Spec, broadcast_shapes, op
@@ -56,3 +57,64 @@ def attention_weights_grad(xp, g, saved, *, scale, causal=False):
     to_q = product(xp, narrow, k) * scale if saved.needs[0] else None
     to_k = product(xp, narrow.swapaxes(-1, -2), q) * scale if saved.needs[1] else None
     return to_q, to_k, to_scores if saved.needs[2] else None
+
+
+# ---- who may look where ----------------------------------------------------------------------------------------------
+
+
+def _spans_spec(q, k, rows=None, *, causal, window=None):
+    if rows is not None and (len(rows.shape) != 4 or rows.shape[-1] not in ((1, 2) if causal else (2, 4))):
+        raise ValueError(explain("flashmask_attention", "startend_row_indices [batch, heads, keys, "
+                                 f"{'1 or 2' if causal else '2 or 4'}] with causal={causal}", str(list(rows.shape))))
+    return Spec((*((1, 1) if rows is None else rows.shape[:2]), q.shape[-2], k.shape[-2]), dtypes.bool_)
+
+
+@op("visible_spans", infer=_spans_spec)
+def visible_spans(xp, q, k, rows=None, *, causal, window=None):
+    """True where a query [..., T, D] may look at a key [..., S, D]: [batch, heads, T, S] (Wang et al. 2024, FlashMask).
+
+    rows [batch, heads, S, n]: per key, the first query that must not see it and the one after the last; n = 4 has two
+    such spans. A span without the other end goes on: with causal and n = 1 to the last query; without causal n = 2 is
+    the start of one that goes to the last and the end of one that comes from the first. causal: query t sees keys to t.
+    window: (before, after): how many keys a query sees on either side, -1 for all.
+    """
+    _spans_spec(q, k, rows, causal=causal, window=window)
+    here, there = xp.arange(q.shape[-2])[:, None], xp.arange(k.shape[-2])
+    before, after = (-1, -1) if window is None else window
+    seen = xp.ones((1, 1, q.shape[-2], k.shape[-2]), bool)
+    if causal or after >= 0:
+        seen &= there <= here + (0 if causal else after)
+    if before >= 0:
+        seen &= there >= here - before
+    if rows is None:
+        return seen
+    ends = [rows[..., None, :, i] for i in range(rows.shape[-1])]
+    if len(ends) == 1:
+        return seen & (here < ends[0])
+    if len(ends) == 2 and not causal:
+        return seen & (here < ends[0]) & (here >= ends[1])
+    for first, stop in zip(ends[::2], ends[1::2]):
+        seen = seen & ((here < first) | (here >= stop))
+    return seen
+
+
+def _placed(xp, count, ends, stride):
+    """For `count` rows of packed sequences: (sequence, place in it, its length, whether it has the row)."""
+    row, sizes = xp.arange(count), ends[1:] - ends[:-1]
+    which = row // stride if stride else xp.searchsorted(ends, row, side="right") - 1
+    known = xp.minimum(which, len(sizes) - 1)
+    place = row - (known * stride if stride else ends[known])
+    return which, place, sizes[known], (which < len(sizes)) & (place < sizes[known])
+
+
+@op("visible_in_pack", infer=lambda q, k, ends_q, ends_k, **attrs: Spec((q.shape[-2], k.shape[-2]), dtypes.bool_))
+def visible_in_pack(xp, q, k, ends_q, ends_k, *, causal, strides=(None, None)):
+    """True where a query may look at a key when sequences lie one after the other: [T, S] for [..., T, D], [..., S, D].
+
+    ends_q, ends_k [sequences + 1]: where each begins and the last one ends. strides: for queries and keys, the rows
+    that each sequence takes if it is padded. causal: a sequence's last query sees its last key, those before it less.
+    """
+    one, here, queries, mine = (a[:, None] for a in _placed(xp, q.shape[-2], ends_q, strides[0]))
+    other, there, keys, theirs = _placed(xp, k.shape[-2], ends_k, strides[1])
+    seen = (one == other) & mine & theirs
+    return seen & (there <= here + keys - queries) if causal else seen

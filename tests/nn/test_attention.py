@@ -120,7 +120,76 @@ def test_in_a_program_with_any_batch_size():
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def _packed(causal, sizes=((2, 3), (4, 4), (1, 2))):
+    """Queries, keys and values of three sequences one after the other, where they end, and each one's attention."""
+    ends = [np.concatenate([[0], np.cumsum(column)]).astype(np.int32) for column in zip(*sizes)]
+    q, k, v = _x(int(ends[0][-1]), 4, 3), _x(int(ends[1][-1]), 2, 3, seed=1), _x(int(ends[1][-1]), 2, 3, seed=2)
+    alone = []
+    for i in range(len(sizes)):
+        (a, b), (c, d) = ends[0][i:i + 2], ends[1][i:i + 2]
+        look = np.tril(np.ones((b - a, d - c), bool), (d - c) - (b - a)) if causal else np.ones((b - a, d - c), bool)
+        alone.append(F.scaled_dot_product_attention(q[a:b], k[c:d], v[c:d], paddle.to_tensor(look), scale=0.5).numpy())
+    return (q, k, v), [paddle.to_tensor(e) for e in ends], np.concatenate(alone)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_packed_sequences_are_as_if_each_were_alone(causal):
+    qkv, ends, expected = _packed(causal)
+    for t in qkv:
+        t.stop_gradient = False
+    out, weights = F.flash_attention.flash_attn_unpadded(*qkv, *ends, 4, 4, 0.5, causal=causal, return_softmax=True)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert weights.shape == [4, 7, 9]
+    again, _ = F.flash_attention_v3_varlen(*qkv, *ends, 4, 4, softmax_scale=0.5, causal=causal)
+    np.testing.assert_array_equal(again.numpy(), out.numpy())
+
+
+def test_padding_gives_zeros_and_takes_no_gradient():
+    qkv = _x(8, 4, 2, 3)   # two sequences of 4 rows, 3 and 2 of them used; two groups of two query heads
+    qkv.stop_gradient = False
+    ends = paddle.to_tensor([0, 3, 5], dtype="int32")
+    out, _ = F.flash_attn_varlen_qkvpacked(qkv, ends, ends, 4, 4, 0.5, causal=True)
+    padding = [3, 6, 7]
+    assert out.shape == [8, 4, 3] and not out.numpy()[padding].any()
+    out.sum().backward()
+    assert np.isfinite(qkv.grad.numpy()).all() and not qkv.grad.numpy()[padding].any()
+    alone, _ = F.flash_attn_qkvpacked(qkv[4:6].unsqueeze(0), causal=True)
+    scaled, _ = F.flash_attn_varlen_qkvpacked(qkv, ends, ends, 4, 4, 3 ** -0.5, causal=True)
+    np.testing.assert_allclose(scaled.numpy()[4:6], alone.numpy()[0], rtol=1e-5, atol=1e-6)
+
+
+def _hidden(query, ends, causal):
+    """Whether a key with these entries of startend_row_indices is hidden from a query."""
+    if len(ends) == 2 and not causal:
+        return query >= ends[0] or query < ends[1]
+    spans = zip(ends[::2], ends[1::2] if len(ends) > 1 else [6])
+    return any(first <= query < stop for first, stop in spans)
+
+
+@pytest.mark.parametrize(("causal", "columns", "window"), [
+    (True, 1, None), (True, 2, None), (False, 2, None), (False, 4, None), (True, 1, 1), (False, 2, (2, 1)),
+    (True, 0, None)])
+def test_flashmask_hides_spans_of_queries_from_each_key(causal, columns, window):
+    q, k, v = _x(2, 6, 4, 3), _x(2, 6, 2, 3, seed=1), _x(2, 6, 2, 3, seed=2)
+    rows = np.sort(np.random.default_rng(3).integers(0, 7, (2, 2, 6, columns)), -1).astype(np.int32)
+    if columns == 2 and not causal:
+        rows = rows[..., ::-1].copy()   # hidden from the larger one on and before the smaller one
+    seen = np.ones((2, 4, 6, 6), bool)
+    before, after = (window, window) if isinstance(window, int) else window or (6, 6)
+    for b, h, i, j in np.ndindex(*seen.shape):
+        hidden = _hidden(i, rows[b, h // 2, j].tolist(), causal)
+        seen[b, h, i, j] = not hidden and i - before <= j <= (i if causal else i + after)
+    expected = F.scaled_dot_product_attention(q, k, v, paddle.to_tensor(seen)).numpy()
+    expected = np.where(np.swapaxes(seen.any(-1, keepdims=True), 1, 2), expected, 0)
+    out = F.flashmask_attention(q, k, v, paddle.to_tensor(rows) if columns else None, causal=causal, window_size=window)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(("call", "parts"), [
+    (lambda: F.flashmask_attention(*[_x(1, 3, 2, 4)] * 3, paddle.zeros([1, 2, 3, 4], "int32"), causal=True),
+     ["[batch, heads, keys, 1 or 2]", "[1, 2, 3, 4]"]),
+    (lambda: F.flashmask_attention(*[_x(1, 3, 2, 4)] * 3, block_mask=paddle.ones([1, 2, 1, 1])), ["block_mask=None"]),
+    (lambda: F.flash_attn_qkvpacked(_x(1, 3, 3, 2, 4), rng_name="local"), ["rng_name=''"]),
     (lambda: nn.MultiHeadAttention(4, 3), ["num_heads that divides embed_dim=4", "3"]),
     (lambda: nn.TransformerEncoderLayer(4, 0, 8), ["nhead above 0"]),
     (lambda: nn.TransformerEncoderLayer(4, 2, 8, activation="rellu"), ["activation", "'rellu'"]),

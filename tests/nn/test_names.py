@@ -12,8 +12,8 @@ ROOMS = {"nn": nn, "functional": nn.functional, "initializer": nn.initializer}
 
 MISSING = {   # room -> names that wait
     "nn": "FractionalMaxPool2D FractionalMaxPool3D",
-    "functional": """class_center_sample flash_attention_v3_varlen flash_attn_qkvpacked flash_attn_varlen_qkvpacked
-        flashmask_attention fractional_max_pool2d fractional_max_pool3d moe_permute moe_unpermute sparse_attention""",
+    "functional": """class_center_sample fractional_max_pool2d fractional_max_pool3d moe_permute moe_unpermute
+        sparse_attention""",
     "initializer": "",
 }
 DIFFERENT = {   # name -> why its parameters are not Paddle's

@@ -139,6 +139,18 @@ def test_in_a_program_with_any_batch_and_length(kind):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_a_cell_of_ones_own_needs_to_know_the_steps():
+    paddle.enable_static()
+    try:
+        with paddle.static.program_guard(paddle.static.Program(), paddle.static.Program()):
+            x = paddle.static.data("x", [-1, 4, 3])
+            assert nn.RNN(Leaky(paddle))(x)[0].shape == [-1, 4, 2]
+            with pytest.raises(ValueError, match="a number of steps that is known"):
+                nn.RNN(Leaky(paddle))(paddle.static.data("y", [2, -1, 3]))
+    finally:
+        paddle.disable_static()
+
+
 @pytest.mark.parametrize(("call", "parts"), [
     (lambda: nn.LSTM(3, 4)(_x(2, 5, 2)), ["3 features per step", "2"]),
     (lambda: nn.LSTM(3, 4)(_x(2, 3)), ["a batch, features", "[3, 2], time first"]),

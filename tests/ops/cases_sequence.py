@@ -45,5 +45,11 @@ CASES = {
     "sequence_mask": [((ints(4, 2, 3),), {"maxlen": 5, "dtype": "float64"}),
                       ((ints(4, 3),), {"dtype": "int64"}, (), 0, (), True)],
     "gather_tree": [((ints(9, 3, 2, 4), ints(4, 3, 2, 4)),)],
+    "visible_spans": [((normal(2, 3, 4), normal(2, 3, 4), ints(4, 2, 1, 3, n)), {"causal": causal, "window": (1, 2)})
+                      for n, causal in ((1, True), (2, True), (2, False), (4, False))]
+    + [((normal(3, 4), normal(5, 4), None), {"causal": True})],
+    "visible_in_pack": [((normal(6, 2), normal(7, 2), np.array([0, 2, 5]), np.array([0, 3, 7])), {"causal": True}),
+                        ((normal(6, 2), normal(8, 2), np.array([0, 2, 5]), np.array([0, 4, 5])),
+                         {"causal": False, "strides": (3, 4)})],
     "full_by_batch": [((normal(2, 3),), {"shape": (4, 1, 0), "value": 0.5, "dtype": "float64", "axis": 1, "at": 1})],
 }

@@ -116,7 +116,8 @@ class ExponentialMovingAverage(_Average):
         """Lets `optimizer.step()` update the average in the pass that updates the parameters; returns the average.
 
         A step that is left out (an overflow under a GradScaler, on_nonfinite="skip") leaves the average out as well.
-        What the optimizer does not hold, such as buffers, is averaged beside the pass. Of two-byte parameters with a
+        What the optimizer does not hold, such as buffers, and the rows that a sparse gradient leaves alone are averaged
+        beside the pass. Of two-byte parameters with a
         master copy it is that copy which is averaged. TypeError for an optimizer whose steps are not the kernels'.
         """
         if not isinstance(optimizer, Optimizer):

@@ -225,8 +225,7 @@ class Optimizer(PaddleWay):
         for home in self._still:
             home.restore()
         if average is not None:
-            apart: dict = {home: None for home, active in zip(self._arena.homes, pattern) if active == INACTIVE}
-            apart |= {self._arena.homes[row]: ids for row, ids, _ in sparse} | dict.fromkeys(self._still)
+            apart = {self._arena.homes[row]: ids for row, ids, _ in sparse} | dict.fromkeys(self._still)
             average._after_step(apart.items(), decay, launch.left_out, launch.flag)
         for home, active in zip(self._arena.homes, pattern):
             if active and home.param._version is not None:

@@ -6,10 +6,22 @@ import functools
 
 from gpuflow_kernels import build
 from gpuflow_kernels.update import layout
-from gpuflow_kernels.update.layout import CLIP_GROUP, CLIP_NONE, CLIP_NORM, CLIP_VALUE, COLUMNS, SCALARS, TAGS, Variant
+from gpuflow_kernels.update.layout import (
+    CLIP_GROUP,
+    CLIP_NONE,
+    CLIP_NORM,
+    CLIP_VALUE,
+    COLUMNS,
+    DENSE,
+    INACTIVE,
+    SCALARS,
+    TAGS,
+    Variant,
+)
 
 THREADS = 256
 C_TYPE = {"float32": "float", "float64": "double", "float16": "float16", "bfloat16": "bfloat16"}
+_EMA_RATE = "const real ema_rate = real(tables_.scalars[SCALAR_ema_rate]);"
 SIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
 
@@ -21,7 +33,8 @@ def _indices() -> str:
     tables = {"TAG": TAGS, "COLUMN": COLUMNS, "SCALAR": SCALARS}
     values = {f"{prefix}_{name}": k for prefix, names in tables.items() for k, name in enumerate(names)}
     values |= {f"{prefix}_COUNT": len(names) for prefix, names in tables.items()}
-    return _enum(CLIP_NONE=CLIP_NONE, CLIP_VALUE=CLIP_VALUE, CLIP_NORM=CLIP_NORM, CLIP_GROUP=CLIP_GROUP, **values)
+    return _enum(CLIP_NONE=CLIP_NONE, CLIP_VALUE=CLIP_VALUE, CLIP_NORM=CLIP_NORM, CLIP_GROUP=CLIP_GROUP,
+                 INACTIVE=INACTIVE, DENSE=DENSE, **values)
 
 
 def _macro(head: str, *lines: str) -> str:
@@ -81,7 +94,7 @@ def update_text(rule, variant: Variant) -> str:
             f"#define WIDTH {16 // min(sizes)}",
             f"#define THREADS {THREADS}",
             _indices(),
-            _enum(NUMBER_COUNT=1 + len(rule.numbers), NORM_COUNT=len(rule.norms)),
+            _enum(NUMBER_COUNT=1 + len(rule.numbers), NORM_COUNT=len(rule.norms), FOLLOWS=int("ema_" in arrays)),
             _macro("FIELDS", *(f"{pointer[n]} {n};" for n in arrays)),
             _macro("SETUP", *_setup(rule, variant)),
             _macro("POINTERS", *(f"{pointer[n]} {n} = arrays_.{n} + chunk_.{start[n]};" for n in arrays)),
@@ -101,9 +114,17 @@ def update_text(rule, variant: Variant) -> str:
             _macro("PACK(AT)", *pack),
             _macro("STORE_VECTORS", *(f"store_vector({n} + i_, {n}vector);" for n in stored)),
             _macro("FINISH", *finish),
+            _macro("FOLLOW", *(_follow(variant) if "ema_" in arrays else ())),
             build.cuda_text("update/update.cu"),
         ]
     )
+
+
+def _follow(variant: Variant) -> list[str]:
+    """The running average of element i_ of a row that is not updated."""
+    source = "master_" if variant.master else "param_"
+    return [f"{_EMA_RATE} const real p = widen(arrays_.{source}[i_]);",
+            f"real ema = arrays_.ema_[i_]; {layout.EMA_LINE}; arrays_.ema_[i_] = ema;"]
 
 
 def _setup(rule, variant: Variant) -> list[str]:
@@ -133,5 +154,5 @@ def _setup(rule, variant: Variant) -> list[str]:
     if variant.phase == "prepare":
         lines += [f"double {name}_sum_ = 0.0;" for name in rule.norms]
     if variant.ema:
-        lines.append("const real ema_rate = real(tables_.scalars[SCALAR_ema_rate]);")
+        lines.append(_EMA_RATE)
     return lines

@@ -108,7 +108,8 @@ def rounded(value: str, dtype: str) -> str:
 
 def update_text(rule, variant: Variant) -> str:
     """The text of a module whose function `update(chunks, want, tags, columns, numbers, scalars, row_sumsq,
-    group_sumsq, layer_sumsq, layer_partials, *arrays)` updates every chunk whose row has tags.active == want."""
+    group_sumsq, layer_sumsq, layer_partials, *arrays)` updates every chunk whose row has tags.active == want. Beside
+    dense rows the running average of inactive ones goes on."""
     arrays = layout.arrays(rule, variant)
     tag = {name: f"tags[row, {k}]" for k, name in enumerate(TAGS)}
     column = {name: f"columns[row, {k}]" for k, name in enumerate(COLUMNS)}
@@ -159,6 +160,23 @@ def update_text(rule, variant: Variant) -> str:
         else []
     )
 
+    follow, otherwise = "", ""
+    if "ema_" in arrays:
+        p = widen("param_[i]", variant.param) if not variant.master else "master_[i]"
+        follow = f"""
+
+@helper
+def follow(begin, end, scalars, {", ".join(arrays)}):
+    ema_rate = real(scalars[{SCALARS.index("ema_rate")}])
+    for i in range(begin, end):
+        p, ema = {p}, ema_[i]
+        {layout.EMA_LINE}
+        ema_[i] = ema
+"""
+        otherwise = f"""
+        elif want == {layout.DENSE} and {tag["active"]} == {layout.INACTIVE}:
+            follow(chunks[c, 0], chunks[c, 1], scalars, {", ".join(arrays)})"""
+
     indent = "\n    ".join
     return f"""{head(variant.real, variant.param, variant.grad)}
 
@@ -181,7 +199,7 @@ def chunk(c, row, begin, end, source, {tables}, {", ".join(arrays)}):
         ).join(loop)
     }
     {indent(after or ["return"])}
-
+{follow}
 
 @njit(parallel=True, **flags)
 def update(chunks, want, {tables}, {", ".join(arrays)}):
@@ -193,7 +211,7 @@ def update(chunks, want, {tables}, {", ".join(arrays)}):
         row = chunks[c, 2]
         if {tag["active"]} == want:
             # int64, or the body is compiled a second time for the uint64 that a parallel loop counts in
-            chunk(np.int64(c), row, chunks[c, 0], chunks[c, 1], chunks[c, 3], {tables}, {", ".join(arrays)})
+            chunk(np.int64(c), row, chunks[c, 0], chunks[c, 1], chunks[c, 3], {tables}, {", ".join(arrays)}){otherwise}
 """
 
 

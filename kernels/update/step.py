@@ -42,7 +42,8 @@ class Bucket:
     begin   [rows] first element of each parameter, a multiple of 64.
     end     [rows] one past its last element, padding not counted; begin == end is an empty parameter.
     master  [n] float32 or None: the true value of a two-byte parameter; `param` becomes its rounded copy.
-    ema     [n] float32 (float64) or None: running average of the parameter.
+    ema     [n] float32 (float64) or None: running average of the parameter; that of inactive rows goes on as well, of
+            sparse rows that of the elements with a gradient.
     """
 
     param: object
@@ -183,8 +184,8 @@ class FusedStep:
                 plan.ready.clear()
 
     def set_active(self, active):
-        """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE. An inactive row is not touched by `run`
-        and is in no norm. Costs a comparison when nothing changed."""
+        """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE. An inactive row is not touched by `run`,
+        but for its running average, and is in no norm. Costs a comparison when nothing changed."""
         now = self.host.tags[:, TAGS.index("active")]
         if not np.array_equal(now, active):
             now[:] = active

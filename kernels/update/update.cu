@@ -14,7 +14,8 @@ typedef float grad_t;
 #define WIDTH 4
 #define THREADS 256
 enum { CLIP_NORM = 2, CLIP_GROUP = 3, TAG_active = 3, TAG_clip = 0, TAG_group = 1, TAG_set = 2, TAG_COUNT = 4, COLUMN_hi = 5,
-       COLUMN_lr_scale = 0, COLUMN_COUNT = 6, SCALAR_skip = 2, SCALAR_unscale = 0, NUMBER_COUNT = 1, NORM_COUNT = 0 };
+       COLUMN_lr_scale = 0, COLUMN_COUNT = 6, SCALAR_skip = 2, SCALAR_unscale = 0, NUMBER_COUNT = 1, NORM_COUNT = 0,
+       INACTIVE = 0, DENSE = 1, FOLLOWS = 0 };
 #define FIELDS param_t* param_; const grad_t* grad_;
 #define SETUP const real lr = real(number_[0] * column_[COLUMN_lr_scale]);
 #define POINTERS param_t* param_ = arrays_.param_ + chunk_.begin; const grad_t* grad_ = arrays_.grad_ + chunk_.source;
@@ -26,6 +27,7 @@ enum { CLIP_NORM = 2, CLIP_GROUP = 3, TAG_active = 3, TAG_clip = 0, TAG_group = 
 #define PACK(AT) store(AT(param_), p);
 #define STORE_VECTORS store_vector(param_ + i_, param_vector);
 #define FINISH
+#define FOLLOW
 #endif
 #include "common/grid.cuh"
 
@@ -65,9 +67,14 @@ update(const __grid_constant__ Arrays arrays_, const __grid_constant__ Tables ta
   if (blockIdx.x >= chunk_count_) return;
   const Chunk chunk_ = chunks_[blockIdx.x];
   const int* tag_ = tables_.tags + chunk_.row * TAG_COUNT;
-  if (tag_[TAG_active] != want_) return;
+  const bool wanted_ = tag_[TAG_active] == want_;
+  if (!wanted_ && !(FOLLOWS && want_ == DENSE && tag_[TAG_active] == INACTIVE)) return;
   if (tables_.scalars[SCALAR_skip] != 0.0) {
     for (int k_ = 0; k_ <= groups_; ++k_) if (!finite_(tables_.group_sumsq[k_])) return;
+  }
+  if (!wanted_) {   // the running average of a row without a gradient
+    for (long long i_ = chunk_.begin + threadIdx.x; i_ < chunk_.end; i_ += THREADS) { FOLLOW }
+    return;
   }
   const double* column_ = tables_.columns + chunk_.row * COLUMN_COUNT;
   const double* number_ = tables_.numbers + tag_[TAG_set] * NUMBER_COUNT;

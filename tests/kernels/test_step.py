@@ -113,6 +113,15 @@ def test_inactive_rows_are_in_no_norm_and_untouched(engine):
     np.testing.assert_allclose(problem.step.norm(0), np.sqrt((np.r_[g[:10], g[128:158]].astype(float) ** 2).sum()))
 
 
+@pytest.mark.parametrize("rule", [rules.adamw, rules.lamb], ids=lambda rule: rule.name)
+def test_averages_of_inactive_rows_go_on(rule, engine):
+    problem = Problem(rule, sizes=(10, 2000, 30), dtype="bfloat16", master=True, ema=True, engine=engine)
+    problem.step.set_active([DENSE, INACTIVE, DENSE])
+    problem.check_step(ema_decay=0.9)
+    problem.step.set_active([INACTIVE] * 3)
+    problem.check_step(ema_decay=0.5)
+
+
 def test_columns_may_change_between_steps(engine):
     problem = Problem(rules.adamw, columns={"clip": CLIP_NORM, "hi": 0.5}, engine=engine)
     problem.check_step()

@@ -37,9 +37,9 @@ class PaddleWay:
     def _append_optimize_op(self, block, param_and_grad):
         """Updates one parameter in place, without recording. A subclass that overrides this needs no rule.
 
-        block: None in eager mode. param_and_grad: (parameter, gradient after clip and regularisation, dense); with
-        parameter groups, and where the class has a method `_update_param_group`, the group's dict with that pair as
-        "params".
+        block: its `append_op` applies an op by name (static/legacy.py); in a Program too this runs at each step, at
+        once. param_and_grad: (parameter, gradient after clip and regularisation, dense); with parameter groups, and
+        where the class has a method `_update_param_group`, the group's dict with that pair as "params".
         """
         raise NotImplementedError(explain(f"{self._owner}._append_optimize_op", "a subclass that defines it", "none"))
 
@@ -157,6 +157,13 @@ def in_program():
     return in_program
 
 
+def _block():
+    """What these optimizers get as the block that they append to, imported when one is at work."""
+    from gpuflow.static.legacy import AtOnce
+
+    return AtOnce()
+
+
 def _scalar(value: float, kind, place) -> Tensor:
     return Tensor(device.module_for(place).asarray(value, kind))
 
@@ -227,7 +234,7 @@ class ByHand:
             self.homes = [self.of[id(p)] for p in opt._groups.params if id(p) in self.of]
             opt._outside = [p for p in opt._groups.params if id(p) not in self.of]
             with no_grad():
-                opt._create_accumulators(None, fresh)
+                opt._create_accumulators(_block(), fresh)
         for home in self.homes:
             home.strategy = opt._strategy(home.param)
             for tensor in home.tensors.values():   # a model that moved takes its states along
@@ -249,17 +256,17 @@ class ByHand:
             return
         with no_grad():
             clipped = strategies.clipped([(home.param, g, home.strategy) for home, g in rows])
-            pairs = []
+            pairs, block = [], _block()
             for home, g in rows:
                 p, row = home.param, home.strategy
                 g = clipped.get(id(p), g)
                 if g is None or row.rate == 0:   # the latter counted in a shared norm, and stays where it is
                     continue
                 pair = (p, regularised(p, g, row.l1, row.l2))
-                opt._append_optimize_op(None, self._handed(pair))
+                opt._append_optimize_op(block, self._handed(pair))
                 home.steps += 1
                 pairs.append(pair)
-            opt._finish_update(None, pairs)
+            opt._finish_update(block, pairs)
 
     def _handed(self, pair):
         opt = self.optimizer

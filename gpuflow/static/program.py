@@ -52,6 +52,13 @@ class Block:
         self.program.unmade.add(id(found._value))
         return found
 
+    def append_op(self, type: str, inputs=None, outputs=None, attrs=None, **kwargs):
+        """Appends an op by its name, or by the one that Paddle's older Programs had; see legacy.append_op."""
+        from gpuflow.static.legacy import append_op
+
+        with self.program.building(self):
+            return append_op(self, type, inputs, outputs, attrs, **kwargs)
+
     def append(self, operator: Operator) -> Operator:
         """Adds an operator at the end."""
         self.ops.append(operator)
@@ -97,6 +104,16 @@ class Program:
     @property
     def num_blocks(self) -> int:
         return len(self.blocks)
+
+    @contextlib.contextmanager
+    def building(self, block: Block):
+        """Operators of the with-block go into this program, at the end of `block`."""
+        self._current.append(block)
+        try:
+            with program_guard(self, _startup):
+                yield block
+        finally:
+            self._current.pop()
 
     @contextlib.contextmanager
     def new_block(self):

@@ -287,8 +287,8 @@ class RNNBase(LayerList):
             cells = [kind(size, hidden_size, **attrs) for _ in range(self.num_directions)]
             self.append(RNN(cells[0], False, time_major) if len(cells) == 1 else BiRNN(*cells, time_major))
             size = self.num_directions * (proj_size or hidden_size)
-        # Paddle's second names, which its checkpoints hold. It deals them out along parameters(), so with proj_size or
-        # with a bias that is off, some stand for another parameter than they say
+        # Paddle's second names, which its checkpoints hold. It deals them out along parameters(), so with proj_size, a
+        # bias that is off or a WeightNormParamAttr, some stand for another parameter than they say
         said = {"weight_ih": None, "weight_hh": None, "bias_ih": bias_ih_attr, "bias_hh": bias_hh_attr}
         names = [f"{part}_l{layer}{end}" for layer in range(num_layers)
                  for end in ("", "_reverse")[:self.num_directions] for part in said if said[part] is not False]

@@ -139,6 +139,25 @@ def test_in_a_program_with_any_batch_and_length(kind):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_a_model_of_sequences_is_saved_and_runs_for_any_batch(tmp_path):
+    class Model(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.read = nn.LSTM(3, 4, 2, "bidirect")
+            self.look = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 1)
+            self.walk = nn.RNN(nn.GRUCell(8, 4))
+
+        def forward(self, x):
+            return self.walk(self.look(self.read(x)[0]))[0]
+
+    model, x = Model(), _x(2, 5, 3)
+    model.eval()
+    expected = model(x).numpy()
+    paddle.jit.save(model, str(tmp_path / "model"), [paddle.static.InputSpec([None, 5, 3], "float32")])
+    found = paddle.jit.load(str(tmp_path / "model"))(paddle.concat([x, x])).numpy()
+    np.testing.assert_allclose(found, np.concatenate([expected, expected]), rtol=1e-5, atol=1e-6)
+
+
 def test_a_cell_of_ones_own_needs_to_know_the_steps():
     paddle.enable_static()
     try:

@@ -41,13 +41,18 @@ from gpuflow.dtypes import (
     set_default_dtype as set_default_dtype,
     uint8 as uint8,
 )
+from gpuflow.functional.complexes import *  # noqa: F403
 from gpuflow.functional.creation import *  # noqa: F403
+from gpuflow.functional.joining import *  # noqa: F403
 from gpuflow.functional.linalg import *  # noqa: F403
 from gpuflow.functional.manipulation import *  # noqa: F403
 from gpuflow.functional.math import *  # noqa: F403
+from gpuflow.functional.numeric import *  # noqa: F403
+from gpuflow.functional.placing import *  # noqa: F403
 from gpuflow.functional.random import *  # noqa: F403
 from gpuflow.functional.reduction import *  # noqa: F403
 from gpuflow.functional.search import *  # noqa: F403
+from gpuflow.functional.statistics import *  # noqa: F403
 from gpuflow.random import get_rng_state as get_rng_state, seed as seed, set_rng_state as set_rng_state
 from gpuflow.tensor import (
     Tensor as Tensor,

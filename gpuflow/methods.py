@@ -9,7 +9,20 @@ from gpuflow.autograd import tape
 from gpuflow.autograd.eager import one_module
 from gpuflow.dispatch import call, call_inplace, in_dynamic_mode
 from gpuflow.errors import explain
-from gpuflow.functional import creation, linalg, manipulation, math, random, reduction, search
+from gpuflow.functional import (
+    complexes,
+    creation,
+    joining,
+    linalg,
+    manipulation,
+    math,
+    numeric,
+    placing,
+    random,
+    reduction,
+    search,
+    statistics,
+)
 from gpuflow.functional.activation import softmax
 from gpuflow.functional.make import inplace
 from gpuflow.ops.index import Slot, checked_index, filled
@@ -27,8 +40,12 @@ _NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensor
                "empty_like",
                "eye", "full", "full_like", "linspace", "meshgrid", "ones", "ones_like", "scatter_nd", "shape", "stack",
                "tril_indices", "triu_indices", "where", "zeros", "zeros_like", "numel", "tolist", "rand", "randint",
-               "randint_like", "randn", "randperm", "standard_normal", "uniform", "normal", "bernoulli"}
-_FAMILIES = (math, reduction, manipulation, linalg, search, creation, random)
+               "randint_like", "randn", "randperm", "standard_normal", "uniform", "normal", "bernoulli", "block_diag",
+               "broadcast_shapes", "cartesian_prod", "column_stack", "complex", "dstack", "hstack", "is_complex",
+               "is_floating_point", "is_integer", "logspace", "multiplex", "polar", "real", "imag", "row_stack",
+               "shard_index", "vstack"}
+_FAMILIES = (math, reduction, manipulation, linalg, search, creation, random, complexes, joining, numeric, placing,
+             statistics)
 _ALIASES = {"bitwise_invert": "bitwise_not", "clamp": "clip", "div": "divide", "eq": "equal", "ge": "greater_equal",
             "gt": "greater_than", "le": "less_equal", "lt": "less_than", "mul": "multiply", "ne": "not_equal",
             "sub": "subtract", "swapdims": "swapaxes", "true_divide": "divide"}

@@ -243,6 +243,8 @@ def _record(op, xp, inputs, arrays, attrs, out):
     out_specs = [None if i in op.internal else (a.shape, a.dtype) for i, a in enumerate(out)] if type(
         out) is tuple else None
     kind = Node if eager.hooks is None else eager.hooks.node
+    if (out[0] if out_specs else out).dtype.kind == "c":
+        op = op.over_complex()
     return kind(op, xp, attrs, edges, saved, guards, out_specs)
 
 

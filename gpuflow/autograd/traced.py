@@ -77,6 +77,10 @@ class Traced:
     def copy(self):
         return self
 
+    @property
+    def real(self):
+        return _call("real", self)
+
     def __getitem__(self, index):
         return _call("getitem", self, index=_plain(index))
 
@@ -213,7 +217,7 @@ def _install_functions():
              "sign": "sign", "maximum": "maximum", "minimum": "minimum", "power": "pow", "log1p": "log1p",
              "expm1": "expm1", "sinh": "sinh", "cosh": "cosh", "multiply": "multiply", "add": "add",
              "logical_and": "logical_and", "logical_or": "logical_or", "logical_not": "logical_not",
-             "isfinite": "isfinite", "isnan": "isnan", "floor": "floor", "trunc": "trunc"}
+             "conj": "conj", "isfinite": "isfinite", "isnan": "isnan", "floor": "floor", "trunc": "trunc"}
     for function, name in plain.items():
         setattr(Namespace, function,
                 lambda self, *xs, name=name: _call(name, *[_weak(x) for x in xs]))

@@ -7,6 +7,7 @@ from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.functional.arguments import integer
 from gpuflow.functional.manipulation import broadcast_to, cast, reshape
+from gpuflow.ops.gather import WAYS
 from gpuflow.ops.index import Slot
 from gpuflow.ops.registry import OPS, broadcast_shapes, normal_axis
 from gpuflow.tensor import Tensor, to_tensor
@@ -236,15 +237,15 @@ def _matched(where, arr, indices, axis, broadcast):
 
 
 def put_along_axis(arr, indices, values, axis, reduce="assign", include_self=True, broadcast=True, name=None):
-    """arr with `values` at `indices` along `axis`: written (reduce "assign") or added ("add").
+    """arr with `values` at `indices` along `axis`: written (reduce "assign"), added ("add"), multiplied ("multiply",
+    "mul"), averaged ("mean"), or the largest ("amax") or smallest ("amin") of what meets there.
 
     values: a number or a tensor that broadcasts to indices. broadcast: indices are first broadcast to arr's other axes.
+    include_self: what arr holds there takes part.
     """
-    if reduce not in ("assign", "add"):
-        raise ValueError(explain("put_along_axis", "reduce 'assign' or 'add'", repr(reduce)))
-    if not include_self:
-        raise ValueError(explain("put_along_axis", "include_self=True", "False",
-                                 "put_along_axis(zeros_like(arr), ...)"))
+    reduce = {"mul": "multiply"}.get(reduce, reduce)
+    if reduce not in ("assign", "add", *WAYS):
+        raise ValueError(explain("put_along_axis", f"reduce among {['assign', 'add', *WAYS]}", repr(reduce)))
     axis = integer("put_along_axis", axis)
     if broadcast:
         _, indices = _matched("put_along_axis", arr, indices, axis, True)
@@ -252,6 +253,11 @@ def put_along_axis(arr, indices, values, axis, reduce="assign", include_self=Tru
         values = to_tensor(values, arr.dtype, arr.place)
     if list(values.shape) != list(indices.shape):
         values = broadcast_to(values, indices.shape)
+    if reduce in WAYS:
+        return call(OPS["reduce_along_axis"], (arr, indices, values), {
+            "axis": normal_axis("put_along_axis", axis, arr.ndim), "how": reduce, "include_self": bool(include_self)})
+    if reduce == "add" and not include_self:
+        arr = call(OPS["put_along_axis"], (arr, indices, values * 0), {"axis": axis, "add": False})
     return call(OPS["put_along_axis"], (arr, indices, values), {"axis": axis, "add": reduce == "add"})
 
 

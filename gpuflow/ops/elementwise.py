@@ -18,7 +18,7 @@ def cast(xp, x, *, dtype):
 
 @cast.grad
 def cast_grad(xp, g, saved, *, dtype):
-    return (g.astype(saved.x_dtype),)
+    return ((g.real if g.dtype.kind == "c" and saved.x_dtype.kind != "c" else g).astype(saved.x_dtype),)
 
 
 @op("assign", infer=same_as("x"))

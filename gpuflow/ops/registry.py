@@ -22,6 +22,7 @@ An op is one definition on one screen::
 
 What a gradient need not care about: broadcasting (the tape sums a gradient down to its input's shape) and dtype.
 """
+import copy
 import inspect
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ class OpDef:
     """One registered op. Made by `@op`; `name`, `inputs` and `attrs` are read from the forward's signature."""
 
     def __init__(self, name, forward, infer, *, saves, saved_for, outputs, promotes, quiet, views, writes,
-                 no_grad_outputs, internal, as_float):
+                 no_grad_outputs, internal, as_float, holomorphic):
         self.name, self.infer = name, infer
         self.forward = _in_wide_float(forward) if as_float else forward
         code = forward.__code__  # what inspect.signature would tell, at a tenth of its time
@@ -64,6 +65,7 @@ class OpDef:
         self.promotes = slice(first, last) if promotes else None
         self.quiet = quiet
         self.views = views
+        self.holomorphic, self._over_complex = holomorphic, None
         self.writes = frozenset(self.inputs.index(w) for w in writes)
         self.no_grad_outputs = frozenset(no_grad_outputs)
         self.internal = frozenset(internal)
@@ -91,6 +93,23 @@ class OpDef:
         """Decorator: `function(xp, g, saved, **attrs)` is the op's gradient."""
         self.grad_function = function
         return function
+
+    def over_complex(self):
+        """The op as it stands in a graph where its result is complex; see `holomorphic`."""
+        if not self.holomorphic or self.grad_function is None:
+            return self
+        if self._over_complex is not None:
+            return self._over_complex
+        gradient = self.grad_function
+
+        def turned(xp, g, saved, **attrs):
+            back = gradient(xp, tuple(map(xp.conj, g)) if type(g) is tuple else xp.conj(g), saved, **attrs)
+            return tuple(None if a is None else xp.conj(a) for a in back)
+
+        twin = copy.copy(self)
+        twin.grad_function = turned
+        self._over_complex = twin
+        return twin
 
     def __call__(self, xp, *arrays, **attrs):
         """The op inside another op's forward or gradient: plain arrays in and out, or traced ones when xp traces."""
@@ -154,7 +173,7 @@ OPS: dict[str, OpDef] = {}
 
 
 def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), quiet=False, views=False,
-       writes=(), no_grad_outputs=(), internal=(), as_float=False):
+       writes=(), no_grad_outputs=(), internal=(), as_float=False, holomorphic=True):
     """Decorator that registers a forward function as the op `name`.
 
     infer: the shape rule.
@@ -171,6 +190,9 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
     as_float: forward sees its first input as float32 or float64 only: integers come as the default float, and float16
         and
         bfloat16 as float32 (then one rounding at the end, to the input's type). Goes with infer=floating().
+    holomorphic: where results are complex the tape turns the imaginary part of g round before the gradient function and
+        that of its answers after it: g times the conjugate slope, from a text written for real numbers. False for ops
+        whose gradient function does all that itself.
     """
 
     def register(forward):
@@ -179,7 +201,7 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
         OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), saved_for=saved_for or {},
                           outputs=tuple(outputs), promotes=tuple(promotes), quiet=quiet, views=views,
                           writes=tuple(writes), no_grad_outputs=no_grad_outputs, internal=internal,
-                          as_float=as_float)
+                          as_float=as_float, holomorphic=holomorphic)
         return OPS[name]
 
     return register
@@ -276,4 +298,6 @@ def fit(xp, g, shape, dtype):
             i + extra for i, s in enumerate(shape) if s == 1 and g.shape[i + extra] != 1)
         g = xp.sum(g, axis=axes, keepdims=True) if axes else g
         g = g.reshape(shape)
+    if g.dtype.kind == "c" and dtype.kind != "c":   # what a complex result sends back to a real input
+        g = g.real
     return g if g.dtype == dtype else g.astype(dtype)

@@ -191,6 +191,7 @@ class Gradient(Operator):
 
     def bind(self, plan):
         op, inputs, wanted = self.forward.op, self.forward.inputs, self.wanted
+        op = op.over_complex() if self.forward.outputs[0].dtype.is_complex else op
         fields = []
         for field, kind, where, for_input in op.save_plan:
             if for_input is not None and not wanted[for_input]:

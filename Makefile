@@ -5,7 +5,7 @@
 # `make demo CUDA=13` (or 12) installs CuPy for that CUDA along with the demo.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-peers gpu-check clean
+.PHONY: help demo test lint bench bench-peers gpu-check docs clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -21,10 +21,12 @@ ifdef PYTHON
 run = env PYTHONPATH="$(CURDIR)/$(LINKS):$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON)
 demo_ready = $(LINKS)/gpuflow_kernels
 test_ready = $(LINKS)/gpuflow_kernels
+docs_ready = $(LINKS)/gpuflow_kernels
 else
 run = $(VENV)/bin/python
 demo_ready = $(VENV)/.demo$(CUDA)
 test_ready = $(VENV)/.test
+docs_ready = $(VENV)/.docs
 endif
 
 help: ## this list
@@ -59,6 +61,10 @@ gpu-check: $(test_ready) ## what needs a GPU: tests marked gpu, then the kernels
 	timeout 300 $(run) -m pytest -q -m gpu --durations=10
 	timeout 170 $(run) -m bench.bench_kernels --device gpu
 
+docs: $(docs_ready) ## the pages of docs/ and the reference, in out/docs; a warning is an error
+	$(run) -m sphinx -W --keep-going -q -b html docs out/docs
+	@echo "out/docs/index.html"
+
 clean: ## remove what was built here, .venv included
 	rm -rf $(VENV) out build dist gpuflow.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
@@ -77,6 +83,10 @@ $(VENV)/.demo$(CUDA): pyproject.toml setup.py | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml setup.py | $(VENV)/bin/python
 	$(call install,-e '.[test]',$(VENV))
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml setup.py | $(VENV)/bin/python
+	$(call install,-e '.[docs]',$(VENV))
+	@touch $@
 
 $(VENV)/peers/.ready: pyproject.toml setup.py | $(VENV)/bin/python
 	@$(VENV)/bin/python -m venv $(VENV)/peers

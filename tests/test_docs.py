@@ -1,12 +1,13 @@
 """What the pages say is so: the examples run, paths and links lead somewhere, variables are the code's."""
 
-import os
+import linecache
 import re
-import subprocess
-import sys
+import types
 from pathlib import Path
 
 import pytest
+
+import gpuflow  # noqa: F401  (so that conftest's known_state holds for the pages)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "kernels").rglob("*.md"),
@@ -29,14 +30,23 @@ def test_links_and_paths_lead_somewhere(page):
     assert not missing
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/amp.md", "docs/pretrained-vectors.md", "docs/static.md"])
-def test_example_runs(page, tmp_path):
-    block, *_ = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / page).read_text(encoding="utf-8"),
-                           flags=re.MULTILINE | re.DOTALL)
-    done = subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, "GPUFLOW_DEVICE": "cpu"})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip(), "the example prints what it shows"
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+# docs/custom-optimizer.md has a test of its own, which looks at the numbers.
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent in (REPOSITORY, REPOSITORY / "docs")
+                                  and blocks(page) and page.name != "custom-optimizer.md"],
+                         ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_blocks_run_one_after_the_other(page, tmp_path, monkeypatch, capsys):
+    """As a reader pastes them, into one session; other languages (`py`, `text`, `sh`) mark what is not run."""
+    monkeypatch.chdir(tmp_path)
+    session = types.ModuleType("__main__").__dict__
+    for number, block in enumerate(blocks(page)):
+        lines = linecache.cache[f"<{page.name}, block {number + 1}>"] = (   # where jit.to_static finds the text
+            len(block), None, block.splitlines(keepends=True), f"<{page.name}, block {number + 1}>")
+        exec(compile(block, lines[3], "exec"), session)
+    assert capsys.readouterr().out.strip(), "the examples print what they show"
 
 
 def test_every_environment_variable_is_documented_and_every_documented_one_exists():
@@ -47,6 +57,13 @@ def test_every_environment_variable_is_documented_and_every_documented_one_exist
         for path in (REPOSITORY / folder).rglob("*.py"):
             read |= set(re.findall(r"""["'](GPUFLOW_\w+)["']""", path.read_text(encoding="utf-8")))
     assert documented == read
+
+
+def test_every_page_is_in_the_table_of_contents():
+    folder = REPOSITORY / "docs"
+    for index in (folder / "index.md", folder / "api" / "index.md"):
+        listed = set(re.findall(r"^[\w/*-]+$", index.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        assert {page.stem for page in index.parent.glob("*.md")} - {"index"} <= listed
 
 
 def test_every_decision_is_in_the_index():

@@ -1,0 +1,146 @@
+"""Long runs and bad moments: killed while saving, no space, no permission, ten thousand steps, the same bits again."""
+import errno
+import gc
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpuflow as paddle
+from gpuflow import nn
+from tests.io.worker_data import Noisy
+
+OLD = {"w": np.zeros(4, np.float32)}
+
+KILLED = """
+import os, random, signal, sys, time
+import numpy as np
+import gpuflow.io.checkpoint as checkpoint
+
+path, tries = sys.argv[1], 50
+random.seed(0)
+
+def save(k):
+    checkpoint.save({"a": np.full(100_000, k, np.float32), "b": np.full(7, k, np.float32)}, path)
+
+times = []
+for _ in range(5):
+    began = time.perf_counter()
+    save(0)
+    times.append(time.perf_counter() - began)
+newest = 0
+for _ in range(tries):
+    child = os.fork()
+    if child == 0:
+        k = newest
+        while True:
+            k += 1
+            save(k)
+    time.sleep(random.uniform(0, 3 * sorted(times)[2]))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    state = checkpoint.load(path, return_numpy=True)
+    (found,) = set(state["a"].tolist()) | set(state["b"].tolist())   # one value: one whole checkpoint
+    assert found >= newest, (found, newest)
+    newest = int(found)
+print(newest, len([name for name in os.listdir(os.path.dirname(path)) if name.endswith(".tmp")]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("suffix", ["pdparams", "safetensors"])
+def test_a_kill_while_saving_leaves_the_old_or_the_new(suffix, tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / f"net.{suffix}")], capture_output=True,
+                          text=True, env={**os.environ, "GPUFLOW_DEVICE": "cpu"})
+    assert done.returncode == 0, done.stderr
+    saved, cut_off = map(int, done.stdout.split())
+    assert saved >= 5 and cut_off >= 5, f"the kills have to meet the saving: {saved} saved, {cut_off} cut off"
+
+
+@pytest.mark.parametrize("suffix", ["pdparams", "safetensors"])
+def test_a_full_disk_keeps_the_old_file(suffix, tmp_path):
+    path = tmp_path / f"net.{suffix}"
+    paddle.save(OLD, path)
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))   # what a full disk does, for one process
+    try:
+        with pytest.raises(OSError, match="the file that is there is as it was"):
+            paddle.save({"w": np.ones(100_000, np.float32)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert os.listdir(tmp_path) == [path.name]
+    np.testing.assert_array_equal(paddle.load(path)["w"].numpy(), OLD["w"])
+
+
+@pytest.fixture
+def read_only():
+    """A folder with a checkpoint in which this process may write nothing, run by root or not."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    paddle.save(OLD, folder / "net.pdparams")
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield folder
+    if root:
+        os.seteuid(0)
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+def test_a_read_only_folder_says_so_and_keeps_the_old_file(read_only):
+    with pytest.raises(PermissionError, match="the file that is there is as it was") as caught:
+        paddle.save({"w": np.ones(4, np.float32)}, read_only / "net.pdparams")
+    assert caught.value.errno == errno.EACCES and caught.value.filename.endswith("net.pdparams")
+    with pytest.raises(PermissionError, match="nothing was written there"):
+        paddle.save(OLD, read_only / "below" / "other.pdparams")
+    np.testing.assert_array_equal(paddle.load(read_only / "net.pdparams")["w"].numpy(), OLD["w"])
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.slow_check
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads the process's size from /proc")
+def test_ten_thousand_steps_need_no_more_memory():
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 2))
+    optimizer = paddle.optimizer.AdamW(1e-3, parameters=net.parameters(), grad_clip=nn.ClipGradByGlobalNorm(1.0))
+    model = paddle.Model(net)
+    model.prepare(optimizer, nn.CrossEntropyLoss())
+    batch = [np.ones((4, 8), np.float32), np.zeros((4, 1), np.int64)]
+
+    def steps(count):
+        model.fit([batch] * count, verbose=0)
+        gc.collect()
+        return _resident(), len(gc.get_objects())
+
+    before, objects = steps(1000)
+    after, more_objects = steps(9000)
+    assert after - before < 2 << 20, f"{(after - before) / 1e6:.1f} MB more after 9,000 steps"
+    assert more_objects - objects < 200
+
+
+def test_two_runs_with_one_seed_give_the_same_bits_with_workers(device):
+    def run(seed):
+        paddle.seed(seed)
+        net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
+        optimizer = paddle.optimizer.Adam(0.01, parameters=net.parameters(), grad_clip=nn.ClipGradByGlobalNorm(1.0))
+        loader = paddle.io.DataLoader(Noisy(32), batch_size=4, shuffle=True, num_workers=2)
+        model = paddle.Model(net)
+        model.prepare(optimizer, nn.MSELoss())
+        model.fit(loader, epochs=2, verbose=0)
+        return [p.numpy() for p in net.parameters()]
+
+    first, again, other = run(5), run(5), run(6)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+    assert not np.array_equal(first[0], other[0])

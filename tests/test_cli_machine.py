@@ -5,6 +5,7 @@ import sys
 from gpuflow import cli
 from gpuflow.cli import doctor
 from gpuflow.hapi.training_log import read
+from gpuflow_kernels.build import cache_dir
 
 
 def test_doctor_finds_what_the_cpu_needs(capsys):
@@ -36,10 +37,10 @@ def test_bench_prints_shares_of_the_memorys_speed(capsys):
     assert "no row" in capsys.readouterr().err
 
 
-def test_precompile_fills_the_cache(capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("GPUFLOW_CACHE_DIR", str(tmp_path))
+def test_precompile_fills_the_cache(capsys):
     assert cli.main(["precompile", "--optimizers", "SGD", "--device", "cpu"]) == 0
     assert "5 steps on cpu" in capsys.readouterr().out
+    assert list((cache_dir() / "numba").glob("**/kernel_*"))   # compiled now, or in an earlier run
     assert cli.main(["precompile", "--optimizers", "Adamm"]) == 2
     assert "AdamW" in capsys.readouterr().err
 

@@ -12,17 +12,32 @@ def replacing(path: str) -> Iterator[str]:
 
     Until the rename the old file stays as it was, whatever happens to this process or the machine. A symbolic link is
     followed, an existing file's permissions are kept, missing parent folders are made. A path that is no regular file
-    (a pipe, /dev/null) is written directly. Raises ValueError when `path` names no file, OSError from the system.
+    (a pipe, /dev/null) is written directly. Raises ValueError when `path` names no file, OSError with the system's
+    reason, and what is at `path` now.
     """
     if not os.path.basename(path):
         raise ValueError(f"expected a path like 'folder/name.pdparams', got {path!r}, which ends without a file name.")
     path = os.path.realpath(path)
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
     mode = _mode(path)
     if mode is not None and not stat.S_ISREG(mode):
         yield path
         return
+    try:
+        with _beside(path, mode) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno is None:
+            raise
+        left = "nothing was written there" if mode is None else "the file that is there is as it was"
+        raise OSError(error.errno, f"{error.strerror}: {left}", path) from error
+    _sync_folder(os.path.dirname(path))
+
+
+@contextlib.contextmanager
+def _beside(path: str, mode: int | None) -> Iterator[str]:
+    """A new file in the folder of `path`, to which it is renamed when the block ends well. mode: of the old one."""
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.tmp")
     with open(temporary, "xb") as file:   # the umask decides, as for any new file; tempfile would make it private
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode if mode is None else mode)
@@ -37,7 +52,6 @@ def replacing(path: str) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(folder)
 
 
 def _mode(path: str) -> int | None:

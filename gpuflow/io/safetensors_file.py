@@ -11,6 +11,7 @@ copies of the tensors. Reading goes through bytes as well (one more copy): `safe
 import contextlib
 import json
 import os
+import re
 import struct
 from collections import OrderedDict
 
@@ -57,8 +58,9 @@ def dump(obj, target) -> None:
             return
         content = save(arrays, metadata)
     except (SafetensorError, UnicodeEncodeError) as error:
-        if "I/O error" in str(error):
-            raise OSError(str(error)) from error
+        if "I/O error" in str(error):   # "...: I/O error: No space left on device (os error 28)"
+            number = re.search(r"I/O error: (.*) \(os error (\d+)\)", str(error))
+            raise (OSError(str(error)) if number is None else OSError(int(number[2]), number[1])) from error
         raise CheckpointError(f"save to .safetensors: {error}. Try: a .pdparams file") from error
     with open(target, "wb") if isinstance(target, str) else contextlib.nullcontext(target) as file:
         file.write(content)

@@ -13,6 +13,7 @@ they are in the model unless they are averaged as well.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,18 @@ class _Average:
 
     def __init__(self, owner: str, parameters, buffers: bool):
         self._owner = owner
-        self.params = _chosen(owner, parameters, buffers)
+        self._start(_chosen(owner, parameters, buffers))
+
+    def _start(self, params) -> None:
+        """Begins to average these parameters."""
+        self.params = params
         self._before: list | None = None   # the parameters' own values while averages are in their place
+
+    def _over(self, tensors):
+        """A twin that has seen nothing yet, over other tensors: the parameters of a static scope."""
+        twin = copy(self)
+        twin._start(tensors)
+        return twin
 
     def averages(self) -> list:
         """The averages as arrays of the parameters' dtypes, in order."""
@@ -70,8 +81,8 @@ class _Average:
             self._before = None
 
     def _here(self):
-        """What has the averages of the parameters that are meant now."""
-        return self
+        """What has the averages of the parameters that are meant now: in static mode those of the current scope."""
+        return self if in_dynamic_mode() else in_program().here(self)
 
     def _states(self) -> list:
         """The lists of arrays that go along with the parameters."""
@@ -106,7 +117,10 @@ class ExponentialMovingAverage(_Average):
         self._thres_steps, self._name = thres_steps, name or ""
         unknown = parameters is None and not in_dynamic_mode()   # all that the program has when update() is called
         super().__init__("ExponentialMovingAverage", [] if unknown else parameters, buffers)
-        self._ema: list[Any] = [_zeros(p) for p in self.params]   # None for one that lives in the optimizer's arena
+
+    def _start(self, params) -> None:
+        super()._start(params)
+        self._ema: list[Any] = [_zeros(p) for p in params]   # None for one that lives in the optimizer's arena
         self._product = 1.0    # of all decays so far: the weight that the zeros of the start still have
         self._updates = 0
         self._optimizer: Any = None
@@ -139,8 +153,10 @@ class ExponentialMovingAverage(_Average):
                                        f"one attached to {self._optimizer._owner}, whose step() does it"))
         if in_dynamic_mode():
             self._take_in()
-        else:
-            in_program().follow(self)
+            return
+        if not self.params:
+            self._start(_chosen(self._owner, in_program().parameters(f"{self._owner}.update"), False))
+        in_program().append(self, self._thres_steps)
 
     def _take_in(self, t=None) -> None:
         """One update. t: of thres_steps, where a program has worked it out."""
@@ -214,20 +230,6 @@ class ExponentialMovingAverage(_Average):
         """The running averages, in the order of the parameters."""
         return [self._optimizer._arena.of[id(p)].ema if ema is None else ema for p, ema in zip(self.params, self._ema)]
 
-    # ---- in static mode --------------------------------------------------------------------------------------------
-
-    def _follow(self, params) -> None:
-        """Begins to average these parameters."""
-        self.params = _chosen(self._owner, params, False)
-        self._ema = [_zeros(p) for p in self.params]
-
-    def _over(self, tensors) -> ExponentialMovingAverage:
-        """A twin from the start, over other tensors: the parameters of a scope."""
-        return ExponentialMovingAverage(self._decay, self._thres_steps, self._name, parameters=tensors)
-
-    def _here(self):
-        return self if in_dynamic_mode() else in_program().here(self)
-
     # ---- as every average ------------------------------------------------------------------------------------------
 
     def _states(self) -> list:
@@ -259,7 +261,8 @@ class ModelAverage(_Average):
     A window is closed, and a new one begun, when it has min_average_window steps and at least
     min(max_average_window, average_window_rate · steps so far); the mean is over the closed window and the open one.
     parameters: a Layer, or a list of parameters. Those with do_model_average=False are left out. Each `step()` counts
-    all parameters, with or without a gradient (Paddle counts those with one).
+    all parameters, with or without a gradient (Paddle counts those with one). In static mode, to be made after
+    optimizer.minimize(), it counts by itself in every run; parameters: default all of the program's.
     """
 
     def __init__(self, average_window_rate, parameters=None, min_average_window=10000, max_average_window=10000,
@@ -267,13 +270,25 @@ class ModelAverage(_Average):
         self.average_window = number("ModelAverage", "average_window_rate", average_window_rate, at_least=0)
         self.min_average_window = whole("ModelAverage", "min_average_window", min_average_window, at_least=1)
         self.max_average_window = whole("ModelAverage", "max_average_window", max_average_window, at_least=1)
+        if parameters is None and not in_dynamic_mode():
+            parameters = in_program().parameters("ModelAverage")
         super().__init__("ModelAverage", parameters, False)
+        if not in_dynamic_mode():
+            in_program().append(self)
+
+    def _start(self, params) -> None:
+        super()._start(params)
         # sum_1 is being filled; sum_2 holds full ones of this window; sum_3 the window before
-        self._sums = {f"sum_{k}": [_zeros(p) for p in self.params] for k in (1, 2, 3)}
+        self._sums = {f"sum_{k}": [_zeros(p) for p in params] for k in (1, 2, 3)}
         self._counts = {"num_accumulates": 0, "old_num_accumulates": 0, "num_updates": 0}
 
     def step(self) -> None:
         """Takes the parameters as they are into the average; call it after each optimizer.step()."""
+        if not in_dynamic_mode():
+            raise RuntimeError(explain("ModelAverage.step", "eager mode", "static mode, where every run counts"))
+        self._take_in()
+
+    def _take_in(self) -> None:
         self._begin()
         counts, (one, two, three) = self._counts, self._sums.values()
         counts["num_updates"] += 1
@@ -339,7 +354,8 @@ class LookAhead:
         self.alpha = number("LookAhead", "alpha", alpha, at_least=0, at_most=1)
         self.k = whole("LookAhead", "k", k, at_least=1)
         self.inner_optimizer = inner_optimizer
-        self._slow: dict[int, object] = {}   # id(parameter) -> array
+        self._stand_ins: list | None = None   # for the optimizer's parameters, in a static scope
+        self._slow: dict[int, object] = {}    # id(parameter) -> array
         self._steps = 0
 
     def __getattr__(self, name):
@@ -350,20 +366,22 @@ class LookAhead:
     def step(self) -> None:
         """A step of the inner optimizer, and every k-th time the way back."""
         self.inner_optimizer.step()
-        self._look_ahead()
+        self._take_in()
 
     def minimize(self, loss, startup_program=None, parameters=None, no_grad_set=None):
         """`minimize` of the inner optimizer, and every k-th time the way back."""
         out = self.inner_optimizer.minimize(loss, startup_program, parameters, no_grad_set)
-        self._look_ahead()
+        if in_dynamic_mode():
+            self._take_in()
+        else:
+            in_program().append(self)
         return out
 
-    def _look_ahead(self) -> None:
+    def _take_in(self) -> None:
+        """Counts a step, and goes back where it is the k-th."""
         self._steps += 1
         back = self._steps % self.k == 0
-        for p in self.inner_optimizer._groups.params:
-            if p.stop_gradient:
-                continue
+        for p in self.params:
             slow = self._slow.get(id(p))
             if slow is None:
                 slow = self._slow[id(p)] = _zeros(p)
@@ -376,7 +394,7 @@ class LookAhead:
     def state_dict(self) -> dict:
         """The inner optimizer's, "<parameter>_slow_0", and "lookahead_steps"."""
         return {**self.inner_optimizer.state_dict(), "lookahead_steps": self._steps, **{
-            f"{p.name}_slow_0": Tensor(self._slow[id(p)]) for p in self._params() if id(p) in self._slow}}
+            f"{p.name}_slow_0": Tensor(self._slow[id(p)]) for p in self.params if id(p) in self._slow}}
 
     def set_state_dict(self, state_dict: dict) -> None:
         """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
@@ -384,12 +402,21 @@ class LookAhead:
         steps = int(inner.pop("lookahead_steps"))
         given = {key: inner.pop(key) for key in list(inner) if key.endswith("_slow_0")}
         self.inner_optimizer.set_state_dict(inner)
-        fresh = {id(p): _zeros(p) for p in self._params() if given}
-        _load("LookAhead", given, {f"{p.name}_slow_0": fresh[id(p)] for p in self._params() if id(p) in fresh})
+        fresh = {id(p): _zeros(p) for p in self.params if given}
+        _load("LookAhead", given, {f"{p.name}_slow_0": fresh[id(p)] for p in self.params if id(p) in fresh})
         self._slow, self._steps = fresh, steps
 
-    def _params(self) -> list:
-        return [p for p in self.inner_optimizer._groups.params if not p.stop_gradient]
+    @property
+    def params(self) -> list:
+        """The parameters that are trained."""
+        known = self.inner_optimizer._groups.params if self._stand_ins is None else self._stand_ins
+        return [p for p in known if not p.stop_gradient]
+
+    def _over(self, tensors) -> LookAhead:
+        """A twin that has seen nothing yet, over a static scope's tensors; it takes no steps of its own."""
+        twin = LookAhead(self.inner_optimizer, self.alpha, self.k)
+        twin._stand_ins = tensors
+        return twin
 
 
 def _chosen(owner: str, parameters, buffers: bool) -> list:

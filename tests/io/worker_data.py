@@ -120,3 +120,17 @@ def unpicklable(samples):
 
 def note_start(worker_id):
     np.random.seed(1000 + worker_id)
+
+
+class Noisy(Dataset):
+    """Samples of which part is drawn anew each time: (float32 [4], float32 [1])."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        noise = np.random.default_rng(np.random.randint(1 << 31)).normal(size=4)
+        return (index + noise).astype(np.float32), np.array([index], np.float32)

@@ -114,11 +114,12 @@ def _sums(xp, saved, x, before, to_inputs, to_states, need, into):
 
 
 def _walk_back(xp, g_out, g_h, w_hh, valid, reverse, step, g_c=None, g_cells=None):
-    """Goes back through the steps; returns (per step the gradient of the sums [T, B, G * H], the one of `h` as it came
-    out [T, B, P], then those of the first h and c).
+    """Goes back through the steps. Returns the gradients of each step's sums at h [T, B, G * H], of each h that a step
+    made [T, B, P], and of the h and c that the walk began with.
 
-    step(t, g_h, g_c) -> (gradient of the step's sums at h, of the h before it but for the product, of the c before it).
-    g_h, g_c: of the states after the last step. g_cells: of c after each step, or None.
+    g_out, g_cells: gradients of h and of c (or None) after each step; g_h, g_c: of the last ones.
+    step(t, g_h, g_c): from those of the h and c that step t made, those of its sums, of the h before it beside what
+    comes through the sums (or None), and of the c before it.
     """
     steps = g_out.shape[0]
     sums, outs = [None] * steps, [None] * steps

@@ -119,6 +119,17 @@ def test_low_precision_is_added_up_in_float32(dtype):
 
 
 @pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
+def test_auto_cast_goes_by_the_inputs_unless_rnn_is_listed(kind):
+    net, x, lengths = getattr(nn, kind)(3, 4), _x(2, 5, 3), paddle.to_tensor([2, 5])
+    with paddle.amp.auto_cast(dtype="bfloat16"):
+        assert net(x.astype("bfloat16"), None, lengths)[0].dtype == "float32"   # the weights are
+    with paddle.amp.auto_cast(dtype="bfloat16", custom_white_list={"rnn"}):
+        out, _ = net(x, None, lengths)
+    out.sum().backward()
+    assert out.dtype == "bfloat16" and net[0].cell.weight_hh.grad.dtype == "float32"
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
 def test_in_a_program_with_any_batch_and_length(kind):
     net, x, lengths = getattr(nn, kind)(3, 4, 2, "bidirect"), _x(3, 5, 3), np.array([5, 2, 3])
     out, last = net(x, None, paddle.to_tensor(lengths))

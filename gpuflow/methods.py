@@ -50,12 +50,13 @@ _ALIASES = {"bitwise_invert": "bitwise_not", "clamp": "clip", "div": "divide", "
             "gt": "greater_than", "le": "less_equal", "lt": "less_than", "mul": "multiply", "ne": "not_equal",
             "sub": "subtract", "swapdims": "swapaxes", "true_divide": "divide"}
 _INPLACE = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atanh", "bitwise_and", "bitwise_not",
-            "bitwise_or", "bitwise_xor", "cast", "ceil", "clip", "cos", "cosh", "cumprod", "cumsum", "divide", "erf",
-            "exp", "expm1", "floor", "floor_divide", "frac", "index_add", "index_fill", "index_put", "lerp", "log",
-            "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit",
-            "masked_fill", "mod", "multiply", "nan_to_num", "neg", "pow", "put_along_axis", "reciprocal", "remainder",
-            "round", "rsqrt", "scale", "scatter", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "subtract",
-            "tan", "tanh", "tril", "triu", "trunc"]
+            "bitwise_or", "bitwise_xor", "cast", "ceil", "clip", "cos", "cosh", "cumprod", "cumsum", "digamma",
+            "divide", "erf", "erfinv", "exp", "expm1", "floor", "floor_divide", "frac", "gammainc", "gammaincc",
+            "gammaln", "i0", "index_add", "index_fill", "index_put", "lerp", "lgamma", "log", "log10", "log1p", "log2",
+            "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill", "mod", "multigammaln",
+            "multiply", "nan_to_num", "neg", "polygamma", "pow", "put_along_axis", "reciprocal", "remainder", "round",
+            "rsqrt", "scale", "scatter", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "subtract", "tan", "tanh",
+            "tril", "triu", "trunc"]
 _RESHAPING = ["flatten", "reshape", "squeeze", "t", "transpose", "unsqueeze"]
 _CASTS = {"bool": "bool", "byte": "uint8", "char": "int8", "double": "float64", "float": "float32", "half": "float16",
           "int": "int32", "long": "int64", "short": "int16",

@@ -9,13 +9,14 @@ from gpuflow.tensor import Tensor, to_tensor
 
 __all__ = ["abs", "acos", "acosh", "add", "add_n", "allclose", "asin", "asinh", "atan", "atan2", "atanh",
            "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil", "clip", "cos", "cosh", "deg2rad",
-           "divide", "equal", "equal_all", "erf", "exp", "expm1", "floor", "floor_divide", "floor_mod", "fmax",
-           "fmin", "frac", "greater", "greater_equal", "greater_than", "heaviside", "increment", "isclose",
-           "isfinite", "isinf", "isnan", "lerp", "less", "less_equal", "less_than", "log", "log10", "log1p", "log2",
+           "digamma", "divide", "equal", "equal_all", "erf", "erfinv", "exp", "expm1", "floor", "floor_divide",
+           "floor_mod", "fmax", "fmin", "frac", "gammainc", "gammaincc", "gammaln", "greater", "greater_equal",
+           "greater_than", "heaviside", "i0", "i0e", "i1", "i1e", "increment", "isclose", "isfinite", "isinf",
+           "isnan", "lerp", "less", "less_equal", "less_than", "lgamma", "log", "log10", "log1p", "log2",
            "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "maximum", "minimum", "mod",
-           "multiply", "nan_to_num", "neg", "negative", "not_equal", "pow", "rad2deg", "reciprocal", "remainder",
-           "round", "rsqrt", "scale", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "stanh", "subtract", "tan",
-           "tanh", "trunc"]
+           "multigammaln", "multiply", "nan_to_num", "neg", "negative", "not_equal", "polygamma", "pow", "rad2deg",
+           "reciprocal", "remainder", "round", "rsqrt", "scale", "sigmoid", "sign", "sin", "sinh", "sqrt",
+           "square", "stanh", "subtract", "tan", "tanh", "trunc"]
 
 abs = public("abs")
 acos = public("acos")
@@ -34,9 +35,11 @@ ceil = public("ceil")
 cos = public("cos")
 cosh = public("cosh")
 deg2rad = public("deg2rad")
+digamma = public("digamma")
 divide = public("divide")
 equal = public("equal")
 erf = public("erf")
+erfinv = public("erfinv")
 exp = public("exp")
 expm1 = public("expm1")
 floor = public("floor")
@@ -44,14 +47,22 @@ floor_divide = public("floor_divide")
 fmax = public("fmax")
 fmin = public("fmin")
 frac = public("frac")
+gammainc = public("gammainc")
+gammaincc = public("gammaincc")
+gammaln = public("lgamma", "gammaln")
 greater_equal = public("greater_equal")
 greater_than = public("greater_than")
 heaviside = public("heaviside")
+i0 = public("i0")
+i0e = public("i0e")
+i1 = public("i1")
+i1e = public("i1e")
 isfinite = public("isfinite")
 isinf = public("isinf")
 isnan = public("isnan")
 less_equal = public("less_equal")
 less_than = public("less_than")
+lgamma = public("lgamma")
 log = public("log")
 log10 = public("log10")
 log1p = public("log1p")
@@ -63,10 +74,12 @@ logical_xor = public("logical_xor")
 logit = public("logit")
 maximum = public("maximum")
 minimum = public("minimum")
+multigammaln = public("multigammaln")
 multiply = public("multiply")
 nan_to_num = public("nan_to_num")
 neg = public("neg")
 not_equal = public("not_equal")
+polygamma = public("polygamma")
 pow = public("pow")
 rad2deg = public("rad2deg")
 reciprocal = public("reciprocal")

@@ -37,8 +37,8 @@ class Follow(Operator):
 def append(follower, number=None) -> None:
     """Lets every run of the default main program hand its parameters to `follower` at this place."""
     program = default_main_program()
-    program.block.append(Follow(follower, [program.value_of(p) for p in follower.params],
-                                program.value_of(number) if isinstance(number, Variable) else None))
+    program.current_block().append(Follow(follower, [program.value_of(p) for p in follower.params],
+                                          program.value_of(number) if isinstance(number, Variable) else None))
 
 
 def parameters(owner: str) -> list:

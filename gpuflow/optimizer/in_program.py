@@ -132,4 +132,4 @@ def apply_gradients(optimizer, pairs) -> list:
         name = f"{p.name}@GRAD@CLIP"
         outputs.append(program.variable(program.free(name) if name in program.values else name, g.shape, g.dtype,
                                         exact=True)._value)
-    return [program.block.append(Step(optimizer, values, outputs))]
+    return [program.current_block().append(Step(optimizer, values, outputs))]

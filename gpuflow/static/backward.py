@@ -103,7 +103,7 @@ def gradients(targets, inputs, target_gradients=None, no_grad_set=None) -> list:
 
 def _gradients(targets, starts, wanted, program: Program, no_grad_set):
     stopped = frozenset(id(program.value_of(x)) for x in no_grad_set or ())
-    block = program.block
+    block = program.current_block()
     walk = Walk([o for b in block.lineage() for o in b.ops], block, wanted, stopped)
     for target, start in zip(targets, starts):
         if id(target) not in walk.live:

@@ -32,7 +32,7 @@ class Build:
         outs = [main.variable(f"{op.name}.out", spec.shape, spec.dtype) for spec in (specs if several else [specs])]
         operator = Apply(op, values, [out._value for out in outs], dict(attrs))
         operator.mark_stops(dispatch.recording())
-        main.block.append(operator)
+        main.current_block().append(operator)
         return tuple(outs) if several else outs[0]
 
     def run_inplace(self, op, target, inputs, attrs):
@@ -43,7 +43,7 @@ class Build:
 
     def training_call(self, function, args, kwargs):
         """See dispatch.trains: the program remembers the call, for `Program.clone(for_test=True)`."""
-        call = Call(programs.default_main_program().block, function, args, kwargs)
+        call = Call(programs.default_main_program().current_block(), function, args, kwargs)
         if call.end > call.begin:
             call.block.program.calls.append(call)
         return call.result
@@ -51,7 +51,7 @@ class Build:
     def keep(self, tensor: Tensor) -> None:
         """A layer's buffer: the startup program gives it the numbers that it has now."""
         tensor.persistable = True
-        programs.default_startup_program().block.append(Initialise(tensor, _Given(tensor._array.copy())))
+        programs.default_startup_program().current_block().append(Initialise(tensor, _Given(tensor._array.copy())))
 
 
 def overwrite(where, target, out: Variable) -> None:
@@ -68,8 +68,8 @@ def overwrite(where, target, out: Variable) -> None:
         raise ValueError(explain(f"{where} in place", f"a result of shape {list(target.shape)}, as {target.name} is",
                                  str(list(out.shape))))
     main.capture(target)
-    main.block.append(Write(out._value, main.values[target.name]))
-    if main.block is main.global_block():    # a branch that may not run leaves it to the memory itself
+    main.current_block().append(Write(out._value, main.values[target.name]))
+    if main.current_block() is main.global_block():    # a branch that may not run leaves it to the memory itself
         main.newest(target, out._value)
 
 
@@ -163,7 +163,7 @@ def await_startup(tensor: Tensor, initializer) -> Tensor:
     """Enters a tensor over `blank` memory in both programs: the startup program gives it its first numbers."""
     tensor._pending = True
     tensor.persistable = True
-    programs.default_startup_program().block.append(Initialise(tensor, initializer))
+    programs.default_startup_program().current_block().append(Initialise(tensor, initializer))
     programs.default_main_program().capture(tensor)
     return tensor
 

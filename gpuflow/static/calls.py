@@ -49,7 +49,7 @@ def py_func(func, x, out, backward_func=None, skip_vars_in_backward_input=None):
         return _listed(backward_func(*[v for v, show in zip((*ins, *outs), shown) if show], *grads))
 
     with build.results_into(where, targets, stop) as outputs:
-        program.block.append(Python(where, func, inputs, outputs, effect=not targets,
+        program.current_block().append(Python(where, func, inputs, outputs, effect=not targets,
                                     with_gradient=backward_func and backward))
     return out
 
@@ -96,7 +96,7 @@ def Print(input, first_n=-1, message=None, summarize=20, print_tensor_name=True,
     program = default_main_program()
     value = value_in(program, input)
     out = program.variable("print.out", value.shape, value.dtype, value.stop_gradient)
-    program.block.append(Python("print", forward, [value], [out._value], effect=True, with_gradient=backward))
+    program.current_block().append(Python("print", forward, [value], [out._value], effect=True, with_gradient=backward))
     return out
 
 
@@ -169,6 +169,6 @@ def with_own_gradient(where: str, forward, inputs, backward):
     results = [value_in(program, x) for x in leaves(result) if isinstance(x, Tensor)]
     stop = backward is None or not recording() or all(v.stop_gradient for v in values)
     outs = [program.variable(f"{where}.out", v.shape, v.dtype, stop or not v.dtype.is_differentiable) for v in results]
-    program.block.append(OwnGradient(where, values, block, results, [out._value for out in outs], backward))
+    program.current_block().append(OwnGradient(where, values, block, results, [out._value for out in outs], backward))
     made = iter(outs)
     return filled(result, lambda leaf: next(made) if isinstance(leaf, Tensor) else leaf)

@@ -36,7 +36,7 @@ def _evaluated(source: Block, copy: Program, place_of: dict[int, Value]) -> None
         call = in_call.get(k)
         if call is None:
             if not operator.training:
-                copy.block.ops.append(operator.moved(place_of, inside))
+                copy.current_block().ops.append(operator.moved(place_of, inside))
         elif id(call) not in done:
             done.add(id(call))
             _call_again(call, copy, place_of)

@@ -275,7 +275,7 @@ def choose(where: str, selector: Variable, functions, choices: dict[int, int], d
         stop = not recording() or all(v.stop_gradient for v in column)
         outs.append(program.variable(f"{where}.out", _merged(where, column), column[0].dtype, stop))
     parts = [(block, [column[k] for column in tensors]) for k, (block, _, _) in enumerate(built)]
-    program.block.append(Branches(where, program.value_of(selector), choices, default, parts,
+    program.current_block().append(Branches(where, program.value_of(selector), choices, default, parts,
                                   [out._value for out in outs]))
     found = iter(outs)
     result = iter([next(found) if isinstance(column[0], Value) else column[0] for column in columns])
@@ -377,7 +377,7 @@ def repeat(test, body, start: list, is_test: bool = False) -> list:
     stop = frozen or all(v.stop_gradient for v in operator.inputs)
     outs = [program.variable(f"{where}.out", s, v.dtype, stop or v.stop_gradient) for v, s in zip(carried, sizes)]
     operator.outputs = [out._value for out in outs]
-    program.block.append(operator)
+    program.current_block().append(operator)
     found = iter(outs)
     structure = filled(start, lambda leaf: next(found))
     for (variable, _), out in zip(also.values(), found, strict=True):

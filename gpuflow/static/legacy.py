@@ -276,7 +276,7 @@ def append_op(block, type: str, inputs=None, outputs=None, attrs=None, stop_grad
                if x is None and p.default is p.empty]
     if missing:
         raise ValueError(explain(f"append_op({type!r})", f"inputs {', '.join(row.ins)}", f"none for {missing}"))
-    before = 0 if in_dynamic_mode() else len(block.program.block.ops)
+    before = 0 if in_dynamic_mode() else len(block.program.current_block().ops)
     found = row.function(*tensors, **attrs)
     results = list(found) if isinstance(found, list | tuple) else [found]
     by_slot = dict(zip(row.outs or targets, results))
@@ -287,7 +287,7 @@ def append_op(block, type: str, inputs=None, outputs=None, attrs=None, stop_grad
             raise ValueError(explain(f"append_op({type!r})", f"outputs among {', '.join(row.outs)}", slot))
     if in_dynamic_mode():
         return None
-    operators = block.program.block.ops
+    operators = block.program.current_block().ops
     for operator in operators[before:] if "Param" in given else ():
         operator.training = True     # an update, which a clone for testing goes without
     return operators[-1]

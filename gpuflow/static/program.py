@@ -90,13 +90,13 @@ class Program:
 
     # ---- building --------------------------------------------------------------------------------------------------
 
-    @property
-    def block(self) -> Block:
+    def current_block(self) -> Block:
         """The block that operators are appended to."""
         return self._current[-1]
 
-    def current_block(self) -> Block:
-        return self.block
+    def block(self, index: int) -> Block:
+        """The block with this number; 0 is the program itself."""
+        return self.blocks[index]
 
     def global_block(self) -> Block:
         return self.blocks[0]
@@ -118,7 +118,7 @@ class Program:
     @contextlib.contextmanager
     def new_block(self):
         """Operators of the with-block go into a block of their own, which it yields."""
-        block = Block(self, len(self.blocks), self.block)
+        block = Block(self, len(self.blocks), self.current_block())
         self.blocks.append(block)
         self._current.append(block)
         try:
@@ -138,7 +138,7 @@ class Program:
     def entered(self, value: Value) -> Variable:
         """The Variable of a Value that now belongs to this program."""
         self.values[value.name] = value
-        self._seen[id(value)] = found = Variable(value, self.block)
+        self._seen[id(value)] = found = Variable(value, self.current_block())
         return found
 
     def capture(self, tensor: Tensor) -> Value:
@@ -161,8 +161,9 @@ class Program:
     def rebind(self, variable: Variable, value: Value) -> None:
         """From here on the Variable means `value`, under its old name as well: what an op in place does."""
         old = variable._value
-        if variable.block is not self.block and variable.block in self.block.lineage():
-            self.block.overwritten.setdefault(id(variable), (variable, old))
+        here = self.current_block()
+        if variable.block is not here and variable.block in here.lineage():
+            here.overwritten.setdefault(id(variable), (variable, old))
         variable._value = value
         self.values[old.name] = value
         self._seen[id(value)] = variable

@@ -119,6 +119,13 @@ class Variable(Tensor):
     def type(self) -> str:
         return "DENSE_TENSOR"
 
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    def element_size(self) -> int:
+        return self.dtype.itemsize
+
     def detach(self) -> "Variable":
         """The same quantity with stop_gradient=True."""
         out = call(OPS["assign"], (self,))

@@ -85,11 +85,14 @@ if TYPE_CHECKING:
     from gpuflow.param import ParamAttr as ParamAttr
     from gpuflow.static.build import disable_static as disable_static, enable_static as enable_static
 
-_ROOMS = ("amp", "autograd", "callbacks", "framework", "hapi", "incubate", "io", "jit", "metric", "nn", "optimizer",
-          "regularizer", "static", "text", "utils", "vision", "viz")
+_ROOMS = ("amp", "autograd", "callbacks", "framework", "hapi", "incubate", "io", "jit", "linalg", "metric", "nn",
+          "optimizer", "regularizer", "static", "text", "utils", "vision", "viz")
+_LINALG = ("cholesky", "cholesky_inverse", "cholesky_solve", "cond", "corrcoef", "cov", "eig", "eigvals", "eigvalsh",
+           "householder_product", "inv", "lstsq", "lu", "lu_unpack", "matrix_power", "multi_dot", "ormqr",
+           "pca_lowrank", "pinv", "qr", "slogdet", "solve", "svd_lowrank", "triangular_solve")
 _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param", "create_parameter": "nn.create",
               "enable_static": "static.build", "disable_static": "static.build", "Model": "hapi.model",
-              "summary": "hapi.summary", "flops": "hapi.flops"}
+              "summary": "hapi.summary", "flops": "hapi.flops", **dict.fromkeys(_LINALG, "linalg")}
 
 
 def __getattr__(name):

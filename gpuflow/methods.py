@@ -42,7 +42,7 @@ _NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensor
                "tril_indices", "triu_indices", "where", "zeros", "zeros_like", "numel", "tolist", "rand", "randint",
                "randint_like", "randn", "randperm", "standard_normal", "uniform", "normal", "bernoulli", "block_diag",
                "broadcast_shapes", "cartesian_prod", "column_stack", "complex", "dstack", "hstack", "is_complex",
-               "is_floating_point", "is_integer", "logspace", "multiplex", "polar", "real", "imag", "row_stack",
+               "is_floating_point", "is_integer", "logspace", "multiplex", "polar", "row_stack",
                "shard_index", "vstack"}
 _FAMILIES = (math, reduction, manipulation, linalg, search, creation, random, complexes, joining, numeric, placing,
              statistics)

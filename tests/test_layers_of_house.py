@@ -21,7 +21,7 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"ops"}),),
     (frozenset({"tensor", "dispatch"}),),
     (frozenset({"autograd"}), frozenset({"static"})),
-    (frozenset({"param", "regularizer", "functional", "methods", "utils"}),),
+    (frozenset({"param", "regularizer", "functional", "linalg", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"})),
     (frozenset({"jit", "static/io"}), frozenset({"incubate"}), frozenset({"distributed"}),

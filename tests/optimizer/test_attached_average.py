@@ -74,10 +74,10 @@ def test_no_launch_more(monkeypatch):
     for name in ("update", "sumsq", "fold"):
         monkeypatch.setattr(CpuEngine, name, counted(name, getattr(CpuEngine, name)))
     monkeypatch.setattr(average, "_towards", counted("beside", average._towards))
-    params = [parameter(np.ones(9)), parameter(np.ones((3, 3)))]
+    params = [parameter(np.ones(9)), parameter(np.ones((3, 3))), parameter([2.0])]
     opt = optimizer.Momentum(0.1, 0.9, parameters=params, grad_clip=nn.ClipGradByGlobalNorm(1.0))
     ExponentialMovingAverage(0.9, parameters=params).attach(opt)
-    give(*[(p, np.ones(p.shape)) for p in params])
+    give(*[(p, np.ones(p.shape)) for p in params[:2]])   # the third has no gradient, and an average all the same
     opt.step()
     assert counts == {"update": 1, "sumsq": 1, "fold": 1, "beside": 0}
 

@@ -16,7 +16,8 @@ from gpuflow.hapi.callbacks import (
     ModelCheckpoint,
     listed as callbacks_of,
 )
-from gpuflow.hapi.eager import Eager, listed, tensors
+from gpuflow.hapi.eager import Eager
+from gpuflow.hapi.engine import Engine, listed, tensors
 from gpuflow.hapi.interrupt import Interrupts
 from gpuflow.hapi.logs import Logs, Pace
 from gpuflow.hapi.mixed import mixed
@@ -36,7 +37,8 @@ class Model:
     """A network with `fit`, `evaluate`, `predict`, and the single steps they are made of.
 
     network: a Layer. inputs: InputSpecs (with names) of its inputs, as a list, a dict or one; only needed to save for
-    inference before anything has run. labels: the same of what the loss gets beside the outputs.
+    inference before anything has run. labels: the same of what the loss gets beside the outputs. In static mode both
+    are needed: a Program for training, one for evaluation and one for prediction are built of them.
 
     A batch is a list of fields: as many as the network has inputs go there, the others to loss and metrics.
     """
@@ -44,13 +46,15 @@ class Model:
     def __init__(self, network: Layer, inputs=None, labels=None):
         if not isinstance(network, Layer):
             raise TypeError(explain("Model", "a Layer", type(network).__name__))
-        if not in_dynamic_mode():
-            raise RuntimeError(explain("Model", "eager mode", "static mode", "gpuflow.disable_static()"))
         self.network, self.mode, self.stop_training = network, "train", False
         self._inputs, self._labels = self._specs(inputs), self._specs(labels)
         self._seen: list[InputSpec] | None = None    # of the inputs that came, where none were told
         self._optimizer, self._loss, self._metrics = None, None, []
-        self._engine = Eager(network)
+        self._engine: Engine = Eager(network)
+        if not in_dynamic_mode():
+            from gpuflow.hapi.in_program import InProgram
+
+            self._engine = InProgram(network, self._inputs, self._labels)
 
     def prepare(self, optimizer=None, loss=None, metrics=None, amp_configs=None) -> None:
         """Says what training is made of.
@@ -82,7 +86,7 @@ class Model:
 
     def predict_batch(self, inputs) -> list[np.ndarray]:
         """The outputs of one batch as arrays."""
-        return [out.numpy() for out in self._step("predict", inputs)]
+        return [_array(out) for out in self._step("predict", inputs)]
 
     def _step(self, mode: str, *args):
         self.mode = "test" if mode == "predict" else mode
@@ -93,7 +97,7 @@ class Model:
 
     def _answer(self, result):
         losses, metrics = result
-        losses = [np.asarray(loss.numpy() if isinstance(loss, Tensor) else loss) for loss in losses]
+        losses = [_array(loss) for loss in losses]
         return (losses, metrics) if self._metrics and losses else losses or metrics
 
     # ---- loops -----------------------------------------------------------------------------------------------------
@@ -330,6 +334,10 @@ class _Run:
         self.mode, self.left, self.accumulate, self.interrupts = mode, left, accumulate, interrupts
         self.epoch, self.done, self.whole = 0, 0, True
         self.outputs: list = []
+
+
+def _array(x) -> np.ndarray:
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
 def _loader(data, batch_size: int, num_workers: int, shuffle: bool = False, drop_last: bool = False):

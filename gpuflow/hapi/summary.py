@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpuflow import dtypes as kinds
+from gpuflow import dispatch, dtypes as kinds
+from gpuflow.autograd.eager import eager
 from gpuflow.autograd.tape import no_grad
 from gpuflow.errors import explain
-from gpuflow.hapi.eager import listed
+from gpuflow.hapi.engine import listed
 from gpuflow.nn.container import LayerList, Sequential
 from gpuflow.nn.layer import Layer
 from gpuflow.nn.norm import _BatchNormBase
@@ -89,14 +90,17 @@ def own_numbers(layer: Layer) -> list[Tensor]:
 
 
 def called(net: Layer, arguments, layers, seen) -> None:
-    """Runs the network in evaluation mode and calls seen(layer, inputs, outputs) after each of `layers` that ran."""
+    """Runs the network in evaluation and in eager mode, whatever the mode outside is, and calls seen(layer, inputs,
+    outputs) after each of `layers` that ran."""
     training = [layer for layer in net.sublayers(include_self=True) if layer.training]
     hooks = [layer.register_forward_post_hook(seen) for layer in layers]
     net.eval()
+    dispatch.push(eager)
     try:
         with no_grad():
             net(*arguments)
     finally:
+        dispatch.pop()
         for layer in training:
             layer.training = True
         for hook in hooks:

@@ -11,12 +11,10 @@ def data():
 
 
 def network(paddle):
-    """The same numbers in both."""
+    """(network, its first numbers): the same in both."""
     nn, rng = paddle.nn, np.random.default_rng(6)
     net = nn.Sequential(nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, CLASSES))
-    for p in net.parameters():
-        p.set_value(rng.normal(size=p.shape).astype(np.float32) * 0.5)
-    return net
+    return net, [rng.normal(size=p.shape).astype(np.float32) * 0.5 for p in net.parameters()]
 
 
 def share_right(paddle):
@@ -78,8 +76,9 @@ RUNS = {
 }
 
 
-def replay(paddle, case: str) -> dict:
-    """What one run tells: callbacks' numbers in order, then the results of evaluate and predict."""
+def replay(paddle, case: str, inputs=None, labels=None) -> dict:
+    """What one run tells: callbacks' numbers in order, then the results of evaluate and predict. inputs, labels: what
+    Model is told of them."""
     x, y = data()
     paddle.seed(1)
 
@@ -91,11 +90,13 @@ def replay(paddle, case: str) -> dict:
             return SAMPLES
 
     dataset = Pairs()
-    net = network(paddle)
+    net, numbers = network(paddle)
     rate = paddle.optimizer.lr.StepDecay(0.05, 2, gamma=0.5) if case == "schedule" else 0.05
     optimizer = paddle.optimizer.Adam(rate, parameters=net.parameters())
-    model = paddle.Model(net)
+    model = paddle.Model(net, inputs, labels)
     model.prepare(optimizer, paddle.nn.CrossEntropyLoss(), share_right(paddle))
+    for p, value in zip(net.parameters(), numbers):
+        p.set_value(value)
     events: list = []
     callbacks = [recorder(paddle, events)]
     if case == "stops":

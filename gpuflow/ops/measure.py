@@ -47,8 +47,13 @@ def auc(xp, predict, label, positive, negative, *, num_thresholds=4095, slide_st
         kept[-1] = kept[:-1].sum(axis=0)
         sums.append(kept[-1])
         outs.append(xp.concatenate([kept.reshape(-1), seen + 1]))
-    above = [xp.cumsum(s[::-1]).astype(xp.float64) for s in sums]    # counts at or above each threshold
+    return area_under_curve(xp, *sums), *outs
+
+
+def area_under_curve(xp, positive, negative):
+    """The area under the ROC curve from counts of the labels 1 and 0 by probability; 0 where one label is missing."""
+    above = [xp.cumsum(s[::-1]).astype(xp.float64) for s in (positive, negative)]  # at or above each threshold
     before = [xp.concatenate([xp.zeros(1), a[:-1]]) for a in above]
     area = ((above[1] - before[1]) * (above[0] + before[0]) / 2).sum()
     whole = above[0][-1] * above[1][-1]
-    return xp.where(whole > 0, area / xp.where(whole > 0, whole, 1), 0.0), *outs
+    return xp.where(whole > 0, area / xp.where(whole > 0, whole, 1), 0.0)

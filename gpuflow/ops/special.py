@@ -237,13 +237,13 @@ def _i1e_slope(xp, saved):
     return _one_over(xp, saved.x, 0.5)(lambda x: i0e(xp, x) - i1e(xp, x) * (xp.sign(x) + 1 / x))
 
 
-i0 = _register("i0", "The modified Bessel function of the first kind and order 0.",
-               _grown(_I0E), lambda xp, saved: i1(xp, saved.x))
-i0e = _register("i0e", "exp(-|x|) i0(x).", _I0E,
-                lambda xp, saved: i1e(xp, saved.x) - xp.sign(saved.x) * i0e(xp, saved.x))
-i1 = _register("i1", "The modified Bessel function of the first kind and order 1.",
-               lambda x: np.copysign(_grown(_I1E)(x), x), _i1_slope)
-i1e = _register("i1e", "exp(-|x|) i1(x).", lambda x: np.copysign(_I1E(x), x), _i1e_slope)
+i0: OpDef = _register("i0", "The modified Bessel function of the first kind and order 0.",
+                      _grown(_I0E), lambda xp, saved: i1(xp, saved.x))
+i0e: OpDef = _register("i0e", "exp(-|x|) i0(x).", _I0E,
+                       lambda xp, saved: i1e(xp, saved.x) - xp.sign(saved.x) * i0e(xp, saved.x))
+i1: OpDef = _register("i1", "The modified Bessel function of the first kind and order 1.",
+                      lambda x: np.copysign(_grown(_I1E)(x), x), _i1_slope)
+i1e: OpDef = _register("i1e", "exp(-|x|) i1(x).", lambda x: np.copysign(_I1E(x), x), _i1e_slope)
 
 
 # ---- the incomplete gamma function ---------------------------------------------------------------------------------

@@ -28,9 +28,9 @@ class Build:
             specs = op.infer(*given, **attrs)
         except Exception as error:
             raise op.explain_failure(given, attrs, error) from error
-        several = len(op.outputs) > 1
+        several = type(specs) is not Spec    # such as split, whose results count by its attributes
         outs = [main.variable(f"{op.name}.out", spec.shape, spec.dtype) for spec in (specs if several else [specs])]
-        operator = Apply(op, values, [out._value for out in outs], dict(attrs))
+        operator = Apply(op, values, [out._value for out in outs], dict(attrs), several)
         operator.mark_stops(dispatch.recording())
         main.current_block().append(operator)
         return tuple(outs) if several else outs[0]

@@ -103,11 +103,11 @@ def text_of(block) -> str:
 
 
 class Apply(Operator):
-    """One op of the registry."""
+    """One op of the registry. several: its forward gives a tuple; told where there is one output of many possible."""
 
-    def __init__(self, op: OpDef, inputs, outputs, attrs):
+    def __init__(self, op: OpDef, inputs, outputs, attrs, several: bool = False):
         super().__init__(op.name, inputs, outputs, attrs)
-        self.op = op
+        self.op, self.several = op, several or len(outputs) > 1 or len(op.outputs) > 1
 
     def mark_stops(self, recording: bool = True) -> None:
         """Says of each result whether gradients stop there: where none is wanted further back, or there is none."""
@@ -119,12 +119,13 @@ class Apply(Operator):
         forward, xp, attrs = self.op.forward, plan.xp, self.attrs
         ins = [plan.at(x) for x in self.inputs]
         outs = [plan.at(v) for v in self.outputs]
-        if len(outs) > 1 or len(self.op.outputs) > 1:
+        array_type = plan.array_type
+        if self.several:
             def several(env):
                 for i, a in zip(outs, forward(xp, *[env[i] for i in ins], **attrs)):
-                    env[i] = a
+                    env[i] = a if type(a) is array_type else xp.asarray(a)
             return several
-        out, array_type = outs[0], plan.array_type
+        out = outs[0]
         if len(ins) == 1 and not attrs:
             x = ins[0]
 
@@ -202,7 +203,7 @@ class Gradient(Operator):
                 fields.append((field, [_place(plan, kind, x) for x in inputs[len(op.inputs):]], True))
             else:
                 fields.append((field, _place(plan, kind, inputs[where]), False))
-        several = len(op.outputs) > 1
+        several, array_type = self.forward.several, plan.array_type
         gs = [None if g is None else plan.at(g) for g in self.grads]
         outs = [(k, plan.at(g), plan.aspect(x, "shape"), plan.aspect(x, "dtype"))
                 for k, (x, g) in enumerate(zip(inputs, self.outputs)) if g is not None]
@@ -230,6 +231,8 @@ class Gradient(Operator):
             found = function(xp, g, saved, **attrs)
             for k, out, shape, kind in outs:
                 a = found[k]
+                if type(a) is not array_type and a is not None and type(a) is not SparseRows:
+                    a = xp.asarray(a)    # what NumPy makes of 0-d arrays
                 if a is None or type(a) is SparseRows or (a.shape == env[shape] and a.dtype == env[kind]):
                     env[out] = a
                 else:

@@ -33,6 +33,8 @@ def split_grad(xp, g, saved, *, sections, axis=0):
 
 def _unbind_spec(x, *, axis=0):
     axis = normal_axis("unbind", axis, len(x.shape))
+    if x.shape[axis] is None:
+        raise ValueError(explain("unbind", f"a known size of axis {axis}, which numbers the results", "an unknown one"))
     return (Spec((*x.shape[:axis], *x.shape[axis + 1:]), x.dtype),) * x.shape[axis]
 
 
@@ -141,6 +143,8 @@ def _diagonal_spec(x, *, offset=0, axis1=0, axis2=1):
 
 
 def _diagonal_length(rows, columns, offset):
+    if rows is None or columns is None:
+        return None
     return max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gpuflow import dtypes
 from gpuflow.errors import explain
-from gpuflow.ops.registry import Spec, op
+from gpuflow.ops.registry import Spec, broadcast_shapes, op
 from gpuflow.ops.rows import add_at
 
 
@@ -34,31 +35,39 @@ def _is_basic(template) -> bool:
 
 def _getitem_spec(x, *arrays, index):
     if any(s is None for s in x.shape) or any(None in a.shape for a in arrays):
-        return Spec(_unknown_result(x.shape, index), x.dtype)
+        return Spec(_unknown_result(x.shape, index, arrays), x.dtype)
     probe = np.broadcast_to(np.empty((), bool), x.shape)
     return Spec(probe[filled(index, [np.zeros(a.shape, a.dtype.dtype) for a in arrays])].shape, x.dtype)
 
 
-def _unknown_result(shape, index):
-    """The result's shape where sizes are unknown: exact for whole slices and ints, None for other parts."""
+def _unknown_result(shape, index, arrays):
+    """The result's shape where sizes are unknown: None for those that only the run tells."""
     parts = list(index) if type(index) is tuple else [index]
-    given = sum(p is not None and p is not Ellipsis for p in parts)
-    if Ellipsis in parts:
-        at = parts.index(Ellipsis)
-        parts[at:at + 1] = [slice(None)] * (len(shape) - given)
-    else:
-        parts += [slice(None)] * (len(shape) - given)
-    out, axis = [], 0
-    for p in parts:
+
+    def taken(p):    # how many axes of x a part stands for
+        if isinstance(p, Slot):
+            return len(arrays[p.i].shape) if arrays[p.i].dtype is dtypes.bool_ else 1
+        return p is not None and p is not Ellipsis
+
+    rest = [slice(None)] * (len(shape) - sum(map(taken, parts)))
+    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
+    parts[at:at + 1] = rest
+    by_arrays = any(isinstance(p, Slot) for p in parts)
+    out, block, place, axis = [], [], None, 0
+    for k, p in enumerate(parts):
         if p is None:
             out.append(1)
-            continue
-        if isinstance(p, slice):
+        elif isinstance(p, slice):
             size = shape[axis]
             out.append(size if p == slice(None) else None if size is None else len(range(*p.indices(size))))
-        elif isinstance(p, Slot):
-            out.append(None)
-        axis += 1
+        elif by_arrays:     # ints and arrays make one block of axes: in their place, or first where they are apart
+            together = place is None or not (parts[k - 1] is None or isinstance(parts[k - 1], slice))
+            place = len(out) if place is None else place if together else 0
+            block.append((arrays[p.i].shape if taken(p) == 1 and arrays[p.i].dtype is not dtypes.bool_ else (None,))
+                         if isinstance(p, Slot) else ())
+        axis += taken(p)
+    if block:
+        out[place:place] = broadcast_shapes("an index", *block)
     return tuple(out)
 
 

@@ -86,7 +86,9 @@ def expand_grad(xp, g, saved, *, shape):
 
 def _squeeze_spec(x, *, axis=None):
     axes = normal_axes("squeeze", axis, len(x.shape))
-    return Spec(tuple(s for i, s in enumerate(x.shape) if not (i in axes and s == 1)), x.dtype)
+    if axis is None and None in x.shape:
+        raise ValueError(explain("squeeze", "known sizes, or the axes to leave out", f"x {list(x.shape)}"))
+    return Spec(tuple(s for i, s in enumerate(x.shape) if not (i in axes and s in (1, None))), x.dtype)
 
 
 @op("squeeze", infer=_squeeze_spec, saves=("x_shape",), views=True)

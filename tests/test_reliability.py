@@ -130,13 +130,19 @@ def test_ten_thousand_steps_need_no_more_memory():
     assert more_objects - objects < 200
 
 
-def test_two_runs_with_one_seed_give_the_same_bits_with_workers(device):
+@pytest.mark.parametrize("static", [False, True])
+def test_two_runs_with_one_seed_give_the_same_bits_with_workers(device, static):
+    specs = [[paddle.static.InputSpec([None, size], "float32", name)] for size, name in ((4, "x"), (1, "y"))]
+
     def run(seed):
+        paddle.disable_static()
         paddle.seed(seed)
+        if static:
+            paddle.enable_static()
         net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
         optimizer = paddle.optimizer.Adam(0.01, parameters=net.parameters(), grad_clip=nn.ClipGradByGlobalNorm(1.0))
         loader = paddle.io.DataLoader(Noisy(32), batch_size=4, shuffle=True, num_workers=2)
-        model = paddle.Model(net)
+        model = paddle.Model(net, *specs)
         model.prepare(optimizer, nn.MSELoss())
         model.fit(loader, epochs=2, verbose=0)
         return [p.numpy() for p in net.parameters()]

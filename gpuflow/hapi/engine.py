@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
 import warnings
 from typing import Any
@@ -12,6 +13,7 @@ from gpuflow.amp.grad_scaler import GradScaler
 from gpuflow.errors import explain
 from gpuflow.hapi.logs import Logs
 from gpuflow.hapi.mixed import Mixed
+from gpuflow.io.atomic import replacing
 from gpuflow.io.checkpoint import load, save
 from gpuflow.nn.layer import Layer
 from gpuflow.tensor import Tensor, to_tensor
@@ -88,12 +90,18 @@ class Engine(abc.ABC):
     # ---- files -----------------------------------------------------------------------------------------------------
 
     def save(self, path: str) -> None:
-        """path.pdparams, and where there is something to say path.pdopt and path.pdscaler."""
-        save(self.network.state_dict(), path + ".pdparams")
-        for owner, suffix in ((self.optimizer, ".pdopt"), (self.scaler, ".pdscaler")):
-            state = None if owner is None else owner.state_dict()
-            if state:
-                save(state, path + suffix)
+        """path.pdparams, and where there is something to say path.pdopt and path.pdscaler.
+
+        All are written before the first gets its name: what fails while writing leaves all of the old ones.
+        """
+        with contextlib.ExitStack() as stack:
+            for owner, suffix in ((self.network, ".pdparams"), (self.optimizer, ".pdopt"), (self.scaler, ".pdscaler")):
+                state = None if owner is None else owner.state_dict()
+                if state or owner is self.network:
+                    with open(stack.enter_context(replacing(path + suffix)), "wb") as file:
+                        save(state, file)
+                        file.flush()
+                        os.fsync(file.fileno())
 
     def load(self, path: str, skip_mismatch: bool, reset_optimizer: bool) -> None:
         """The way back of `save`. What does not fit is refused, and everything is then as it was before."""

@@ -15,6 +15,7 @@ from gpuflow.hapi.mixed import Mixed
 from gpuflow.static import io as files
 from gpuflow.static.build import tracing
 from gpuflow.static.executor import Executor
+from gpuflow.static.operators import Initialise
 from gpuflow.static.program import Program, data, default_startup_program
 from gpuflow.static.value import Variable
 from gpuflow.tensor import Tensor
@@ -51,12 +52,10 @@ class InProgram(Engine):
                                      repr(mixed.level), "{'level': 'O1', 'dtype': 'bfloat16'}"))
         super().prepare(optimizer, loss, metrics, mixed)
         self._steps.clear()
-        held = list(self.network.state_dict(use_hook=False).values())
-        if any(tensor._pending for tensor in held):
-            kept = [(tensor, tensor._array.copy()) for tensor in held if not tensor._pending]
-            self._executor.run(self._startup)
-            for tensor, array in kept:
-                tensor._write(array)
+        first = Program()   # of the startup program what nobody has run yet: others keep their numbers
+        first.global_block().ops += [one for one in self._startup.global_block().ops
+                                     if not isinstance(one, Initialise) or one.tensor._pending]
+        self._executor.run(first)
 
     # ---- the programs ----------------------------------------------------------------------------------------------
 

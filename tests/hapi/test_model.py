@@ -201,6 +201,18 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path):
     np.testing.assert_array_equal(other.network.weight.numpy(), model.network.weight.numpy())
 
 
+def test_a_save_that_fails_leaves_all_of_the_old_checkpoint(tmp_path):
+    model = linear_model()
+    model.train_batch(Lines().x, Lines().y)
+    model.save(str(tmp_path / "a"))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    model.train_batch(Lines().x, Lines().y)
+    model._optimizer.state_dict = lambda: {"moments": object()}    # which no file can hold
+    with pytest.raises(ValueError, match="object"):
+        model.save(str(tmp_path / "a"))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_saved_for_inference(tmp_path):
     model = linear_model()
     with pytest.raises(RuntimeError, match="inputs"):

@@ -34,6 +34,7 @@ def _run(options) -> None:
     from gpuflow import callbacks, device, nn, random
     from gpuflow.hapi.model import Model
     from gpuflow.io.dataset import TensorDataset
+    from gpuflow.metric import Accuracy
     from gpuflow.optimizer import AdamW
     from gpuflow.optimizer.lr import CosineAnnealingDecay
     from gpuflow.param import ParamAttr
@@ -58,7 +59,7 @@ def _run(options) -> None:
                       grad_clip=nn.ClipGradByGlobalNorm(1.0))
     print(f"on {device.get_device()}\n{optimizer.explain()}\n")
     model = Model(net)
-    model.prepare(optimizer, nn.CrossEntropyLoss())
+    model.prepare(optimizer, nn.CrossEntropyLoss(), Accuracy())
     dataset = TensorDataset([to_tensor(part) for part in train])
     model.fit(dataset, batch_size=100, epochs=options.epochs, verbose=1, callbacks=callbacks.TrainingLog(log))
     model.save(saved)

@@ -26,11 +26,10 @@ from gpuflow.hapi.summary import summary
 from gpuflow.io.dataset import Dataset
 from gpuflow.io.loader import DataLoader
 from gpuflow.io.sampler import DistributedBatchSampler
+from gpuflow.metric import Metric
 from gpuflow.nn.layer import Layer
 from gpuflow.static.input_spec import InputSpec
 from gpuflow.tensor import Tensor
-
-METRIC = ("compute", "update", "accumulate", "name", "reset")
 
 
 class Model:
@@ -66,8 +65,9 @@ class Model:
         if loss is not None and not callable(loss):
             raise TypeError(explain("Model.prepare(loss=...)", "a Layer or a function", type(loss).__name__))
         for metric in listed(metrics):
-            if not all(hasattr(metric, name) for name in METRIC):
-                raise TypeError(explain("Model.prepare(metrics=...)", f"objects with {METRIC}", type(metric).__name__))
+            if not isinstance(metric, Metric):
+                raise TypeError(explain("Model.prepare(metrics=...)", "instances of gpuflow.metric.Metric",
+                                        type(metric).__name__))
         self._optimizer, self._loss, self._metrics = optimizer, loss, listed(metrics)
         self._engine.prepare(optimizer, loss, self._metrics, mixed(amp_configs))
 

@@ -64,6 +64,21 @@ def test_both_modes_train_alike():
     np.testing.assert_array_equal(static_[3], eager[3])
 
 
+@pytest.mark.parametrize("in_static", [False, True])
+def test_metrics_of_ones_own_and_shipped_ones_side_by_side(in_static):
+    if in_static:
+        paddle.enable_static()
+    x, y = hapi_cases.data()
+    net, _ = hapi_cases.network(paddle)
+    model = paddle.Model(net, *specs(hapi_cases.FEATURES, "int64"))
+    model.prepare(None, nn.CrossEntropyLoss(), [paddle.metric.Accuracy(topk=(1, 2)), hapi_cases.share_right(paddle)])
+    result = model.evaluate([[x[:10], y[:10]], [x[10:], y[10:]]], verbose=0)
+    assert list(result) == ["loss", "acc_top1", "acc_top2", "right"]
+    assert result["acc_top1"] == pytest.approx(result["right"]) and result["acc_top2"] > result["acc_top1"]
+    with pytest.raises(TypeError, match="Metric"):
+        model.prepare(metrics=[len])
+
+
 def test_files_go_from_mode_to_mode(tmp_path):
     model, _, numbers, outputs = trained(True)
     model.save(str(tmp_path / "a"))

@@ -27,6 +27,14 @@ def integers(where: str, values) -> tuple:
     return (integer(where, values),)
 
 
+def known(where: str, x, axis: int) -> int:
+    """x's size along the axis; ValueError for a Variable whose size only a run tells."""
+    size = x.shape[axis]
+    if size == -1:
+        raise ValueError(explain(where, f"a known size of axis {axis}", str(list(x.shape))))
+    return size
+
+
 def axes(where: str, axis):
     """None (all axes) for None and an empty list; an int, or a tuple of ints."""
     if axis is None or type(axis) is int:

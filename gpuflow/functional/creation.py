@@ -124,9 +124,6 @@ def meshgrid(*args, name=None):
     vectors = list(args[0]) if len(args) == 1 and isinstance(args[0], list | tuple) else list(args)
     if any(v.ndim > 1 for v in vectors):
         raise ValueError(explain("meshgrid", "vectors", str([list(v.shape) for v in vectors])))
-    shape = tuple(v.size for v in vectors)
-    out = []
-    for i, v in enumerate(vectors):
-        column = call(OPS["reshape"], (v,), {"shape": tuple(-1 if i == j else 1 for j in range(len(vectors)))})
-        out.append(call(OPS["expand"], (column,), {"shape": shape}))
-    return out
+    columns = [call(OPS["reshape"], (v,), {"shape": tuple(-1 if i == j else 1 for j in range(len(vectors)))})
+               for i, v in enumerate(vectors)]
+    return [call(OPS["expand_beside"], (v, *columns[:i], *columns[i + 1:])) for i, v in enumerate(columns)]

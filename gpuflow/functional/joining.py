@@ -5,7 +5,7 @@ import numpy as np
 
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import integer, integers
+from gpuflow.functional.arguments import integer, integers, known
 from gpuflow.functional.manipulation import concat, flatten, reshape, stack, transpose, unsqueeze
 from gpuflow.functional.search import index_select
 from gpuflow.ops.registry import OPS, normal_axis
@@ -158,7 +158,7 @@ def combinations(x, r=2, with_replacement=False, name=None):
     if x.ndim != 1 or r < 0:
         raise ValueError(explain("combinations", "a vector and r >= 0", f"{list(x.shape)} and {r}"))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = np.array(list(choose(range(x.shape[0]), r)), np.int64).reshape(-1, r)
+    rows = np.array(list(choose(range(known("combinations", x, 0)), r)), np.int64).reshape(-1, r)
     if not r:
         return call(OPS["full"], (), {"shape": (0,), "value": 0, "dtype": x.dtype})
     return reshape(index_select(x, to_tensor(rows.reshape(-1), place=x.place)), [-1, r])
@@ -170,7 +170,7 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     first, second = normal_axis("diag_embed", dim1, rank), normal_axis("diag_embed", dim2, rank)
     if first == second:
         raise ValueError(explain("diag_embed", "two different axes", f"{dim1} and {dim2}"))
-    size = input.shape[-1] + abs(offset)
+    size = known("diag_embed", input, -1) + abs(offset)
     out = call(OPS["put_on_diagonal"], (input,), {"shape": (*input.shape[:-1], size, size), "offset": offset,
                                                   "axis1": rank - 2, "axis2": rank - 1})
     order = [a for a in range(rank) if a not in (first, second)]

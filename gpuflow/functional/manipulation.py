@@ -4,7 +4,7 @@ import math
 from gpuflow import dtypes
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import integer, integers
+from gpuflow.functional.arguments import integer, integers, known
 from gpuflow.functional.make import public
 from gpuflow.ops.registry import OPS, broadcast_shapes, normal_axis
 from gpuflow.tensor import Tensor, to_tensor
@@ -120,7 +120,7 @@ broadcast_to = expand
 
 def expand_as(x, y, name=None):
     """x broadcast to the shape of y."""
-    return expand(x, y.shape)
+    return call(OPS["expand_beside"], (x, y)) if -1 in y.shape else expand(x, y.shape)
 
 
 def broadcast_shape(x_shape, y_shape):
@@ -130,6 +130,8 @@ def broadcast_shape(x_shape, y_shape):
 
 def broadcast_tensors(input, name=None):
     """The tensors of a list, each broadcast to the shape they have in common."""
+    if any(-1 in x.shape for x in input):
+        return [call(OPS["expand_beside"], (x, *(y for y in input if y is not x))) for x in input]
     shape = broadcast_shapes("broadcast_tensors", *[tuple(x.shape) for x in input])
     return [expand(x, shape) for x in input]
 
@@ -181,17 +183,9 @@ def stack(x, axis=0, name=None):
 def split(x, num_or_sections, axis=0, name=None):
     """A list of pieces of x along `axis`: that many equal ones, or of the given sizes, of which one may be -1."""
     axis = normal_axis("split", integer("split", axis), x.ndim)
-    size = x.shape[axis]
-    if isinstance(num_or_sections, int):
-        if num_or_sections < 1 or size % num_or_sections:
-            raise ValueError(explain("split", f"a number that divides {size} (axis {axis} of {list(x.shape)})",
-                                     str(num_or_sections), "chunk, or a list of sizes"))
-        sections = (size // num_or_sections,) * num_or_sections
-    else:
-        sections = integers("split", num_or_sections)
-        if sections.count(-1) == 1:
-            rest = size - sum(s for s in sections if s != -1)
-            sections = tuple(rest if s == -1 else s for s in sections)
+    sections = num_or_sections if isinstance(num_or_sections, int) else integers("split", num_or_sections)
+    if sections.count(-1) > 1 if isinstance(sections, tuple) else sections < 1:
+        raise ValueError(explain("split", "a number >= 1, or sizes of which one may be -1", str(num_or_sections)))
     return list(call(OPS["split"], (x,), {"sections": sections, "axis": axis}))
 
 
@@ -247,7 +241,7 @@ def diag(x, offset=0, padding_value=0, name=None):
         return call(OPS["diagonal"], (x,), {"offset": offset, "axis1": 0, "axis2": 1})
     if x.ndim != 1:
         raise ValueError(explain("diag", "a vector or a matrix", str(list(x.shape))))
-    n = x.shape[0] + abs(offset)
+    n = known("diag", x, 0) + abs(offset)
     out = call(OPS["put_on_diagonal"], (x,), {"shape": (n, n), "offset": offset, "axis1": 0, "axis2": 1})
     if padding_value == 0:
         return out
@@ -292,7 +286,7 @@ def numel(x, name=None):
 
 def shape(input):
     """The shape as an int64 tensor."""
-    return to_tensor(list(input.shape), "int64", input.place)
+    return call(OPS["shape"], (input,))
 
 
 def rank(input):

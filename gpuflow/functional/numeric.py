@@ -6,7 +6,7 @@ import numpy as np
 from gpuflow import dtypes
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import integer
+from gpuflow.functional.arguments import integer, known
 from gpuflow.functional.joining import combinations
 from gpuflow.functional.manipulation import broadcast_to, concat, flip, moveaxis, reshape, unsqueeze
 from gpuflow.functional.search import index_select, where
@@ -144,7 +144,7 @@ def pdist(x, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary", name=Non
     """The p-norm distances of all pairs of the rows of x [n, d]: [n (n - 1) / 2]."""
     if x.ndim != 2:
         raise ValueError(explain("pdist", "x [n, d]", str(list(x.shape))))
-    pairs = combinations(to_tensor(np.arange(x.shape[0]), place=x.place))
+    pairs = combinations(to_tensor(np.arange(known("pdist", x, 0)), place=x.place))
     return _p_norm(index_select(x, pairs[:, 0]) - index_select(x, pairs[:, 1]), p)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from gpuflow import dtypes
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import integer
+from gpuflow.functional.arguments import integer, known
 from gpuflow.functional.manipulation import broadcast_to, cast, reshape
 from gpuflow.ops.gather import WAYS
 from gpuflow.ops.index import Slot
@@ -75,7 +75,7 @@ def median(x, axis=None, keepdim=False, mode="avg", name=None):
     flat = axis is None or not x.ndim
     rows = reshape(x, (-1,)) if flat else x
     along = 0 if flat else normal_axis("median", integer("median", axis), x.ndim)
-    size = rows.shape[along]
+    size = known("median", rows, along)
     if not size:
         raise ValueError(explain("median", "at least one element", str(list(x.shape))))
     shape = [1 if flat or i == along else s for i, s in enumerate(x.shape)]

@@ -4,6 +4,7 @@ import numpy as np
 from gpuflow import device, dtypes
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
+from gpuflow.functional.arguments import known
 from gpuflow.functional.manipulation import moveaxis, reshape
 from gpuflow.functional.random import rand, randn
 from gpuflow.functional.search import sort, where
@@ -116,7 +117,7 @@ def _quantile(where_, x, q, axis, keepdim, interpolation, skip_nan):
     missing = _do("isnan", rows)
     ordered = sort(where(missing, _do("full_like", rows, value=np.inf, dtype=rows.dtype), rows), -1)
     holes = _do("sum", _do("cast", missing, dtype=dtypes.int64), axis=-1, keepdim=True)
-    last = rows.shape[-1] - 1 - (holes if skip_nan else 0 * holes)
+    last = known(where_, rows, -1) - 1 - (holes if skip_nan else 0 * holes)
     nothing = last < 0 if skip_nan else holes > 0
     last = _do("clip", last, min=0)
     results = []

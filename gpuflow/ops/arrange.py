@@ -6,21 +6,37 @@ from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, normal_axis, op
 
 
+def _resolved(shape, axis, sections) -> tuple:
+    """The sizes of the pieces, None where they are unknown; see split."""
+    size = shape[axis]
+    if isinstance(sections, int):
+        if size is not None and size % sections:
+            raise ValueError(explain("split", f"a number that divides {size} (axis {axis} of {list(shape)})",
+                                     str(sections), "chunk, or a list of sizes"))
+        return (None if size is None else size // sections,) * sections
+    given = sum(n for n in sections if n != -1)
+    if -1 in sections and (size is None or size >= given):
+        return tuple((None if size is None else size - given) if n == -1 else n for n in sections)
+    if size not in (None, given):
+        raise ValueError(explain("split", f"sections that add up to {size} (axis {axis} of {list(shape)})",
+                                 str(list(sections))))
+    return tuple(sections)
+
+
 def _split_spec(x, *, sections, axis=0):
     axis = normal_axis("split", axis, len(x.shape))
-    if x.shape[axis] not in (None, sum(sections)):
-        raise ValueError(explain("split", f"sections that add up to {x.shape[axis]} (axis {axis} of {list(x.shape)})",
-                                 str(list(sections))))
-    return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1:]), x.dtype) for n in sections)
+    return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1:]), x.dtype)
+                 for n in _resolved(x.shape, axis, sections))
 
 
 @op("split", infer=_split_spec)
 def split(xp, x, *, sections, axis=0):
-    """A tuple of pieces of x, of sizes `sections` along `axis`. The pieces are copies."""
-    if sum(sections) != x.shape[axis]:
-        raise ValueError("sizes do not add up")
+    """A tuple of pieces of x, of sizes `sections` along `axis`. The pieces are copies.
+
+    sections: sizes, one of which may be -1, the rest; or an int, so many equal pieces.
+    """
     before, out, start = (slice(None),) * (axis % x.ndim), [], 0
-    for n in sections:
+    for n in _resolved(x.shape, axis % x.ndim, sections):
         out.append(x[(*before, slice(start, start + n))].copy())
         start += n
     return tuple(out)

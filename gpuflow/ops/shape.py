@@ -1,6 +1,7 @@
 """Ops that move elements without changing them: reshape, transpose, expand, concat, index."""
 import math
 
+from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, broadcast_shapes, normal_axes, normal_axis, op
 
@@ -82,6 +83,33 @@ def expand(xp, x, *, shape):
 @expand.grad
 def expand_grad(xp, g, saved, *, shape):
     return (g,)  # the tape sums it down to x's shape
+
+
+def _beside_spec(x, *others):
+    return Spec(broadcast_shapes("expand_beside", x.shape, *(o.shape for o in others)), x.dtype)
+
+
+@op("expand_beside", infer=_beside_spec, saves=("others_shape",), views=True)
+def expand_beside(xp, x, *others):
+    """x broadcast to the shape that it and the others have in common."""
+    return xp.broadcast_to(x, broadcast_shapes("expand_beside", x.shape, *(o.shape for o in others)))
+
+
+@expand_beside.grad
+def expand_beside_grad(xp, g, saved):
+    return (g, *[None] * len(saved.others_shape))
+
+
+@op("shape", infer=lambda x: Spec((len(x.shape),), dtypes.int64))
+def shape(xp, x):
+    """The sizes of x as int64."""
+    return xp.asarray(x.shape, xp.int64)
+
+
+@op("numel", infer=lambda x: Spec((), dtypes.int64))
+def numel(xp, x):
+    """The number of elements of x, 0-d int64."""
+    return xp.asarray(x.size, xp.int64)
 
 
 def _squeeze_spec(x, *, axis=None):

@@ -126,6 +126,9 @@ class Variable(Tensor):
     def element_size(self) -> int:
         return self.dtype.itemsize
 
+    def numel(self) -> Tensor:
+        return call(OPS["numel"], (self,))
+
     def detach(self) -> "Variable":
         """The same quantity with stop_gradient=True."""
         out = call(OPS["assign"], (self,))

@@ -104,7 +104,8 @@ CASES: dict[str, list] = {
                 ((normal(4, 3), normal(2, 3), np.array([0, 2])), {"index": Slot(0)}),
                 ((normal(4, 3), 0.5), {"index": (Ellipsis, 0)}),
                 ((normal(3, 2), normal(1, 2)), {"index": 0})],
-    "split": [((normal(4, 3),), {"sections": (1, 3)}), ((normal(2, 3),), {"sections": (2, 1), "axis": -1})],
+    "split": [((normal(4, 3),), {"sections": (1, -1)}), ((normal(4, 3),), {"sections": 2}),
+              ((normal(2, 3),), {"sections": (2, 1), "axis": -1})],
     "unbind": [((normal(2, 3),), {}), ((normal(2, 3),), {"axis": -1})],
     "tile": [((normal(2, 3),), {"repeats": (2, 1, 2)}), ((normal(2, 3),), {"repeats": (2,)})],
     "repeat_interleave": [((normal(2, 3),), {"repeats": 2, "axis": 1}), ((normal(2, 3),), {"repeats": 3, "axis": -2})],
@@ -124,6 +125,8 @@ CASES: dict[str, list] = {
     "additem": [((normal(4, 3), normal(3, 3), np.array([0, 2, 0])), {"index": Slot(0)}),
                 ((normal(4), normal(2)), {"index": slice(1, 3)})],
     # from nothing
+    "expand_beside": [((normal(3, 1), normal(2)),), ((normal(1), normal(2, 1), normal(3)),)],
+    "shape": [((normal(2, 3),),)], "numel": [((normal(2, 3),),)],
     "full_like": [((normal(2, 3),), {"value": 1.5, "dtype": "float64"}),
                   ((ints(4, 3),), {"value": 0, "dtype": "bool"})],
     "accuracy": [((ints(4, 5, 2), ints(4, 5, 1)),)],

@@ -76,6 +76,10 @@ class Callback:
         """A batch of predict ends."""
 
 
+    def release(self) -> None:
+        """Lets go of files and bars: called when fit, evaluate or predict is over, also by an error."""
+
+
 class CallbackList(Callback):
     """Calls all of them in order."""
 
@@ -97,6 +101,10 @@ class CallbackList(Callback):
     def set_model(self, model):
         for callback in self.callbacks:
             callback.set_model(model)
+
+    def release(self):
+        for callback in self.callbacks:
+            callback.release()
 
     def call(self, event: str, *args) -> None:
         """`on_<event>(*args)` of each."""

@@ -154,6 +154,7 @@ class Model:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._interrupted(run, save_dir)) from None
         finally:
+            cbks.release()
             if measured is not None:
                 self._engine.measure_norm(measured)
 
@@ -172,7 +173,10 @@ class Model:
         """{"loss": [of the last batch], metric: value} over eval_data. Arguments as in `fit`."""
         _positive("Model.evaluate", num_iters=num_iters)
         cbks = self._callbacks(callbacks, log_freq, verbose)
-        logs = self._evaluate(_loader(eval_data, batch_size, num_workers), cbks, _Run("eval", num_iters))
+        try:
+            logs = self._evaluate(_loader(eval_data, batch_size, num_workers), cbks, _Run("eval", num_iters))
+        finally:
+            cbks.release()
         return {name: logs[name] for name in self._metrics_name()}
 
     def predict(self, test_data, batch_size: int = 1, num_workers: int = 0, stack_outputs: bool = False,
@@ -180,11 +184,14 @@ class Model:
         """For each output of the network the list of its arrays, one per batch; stack_outputs: one array of all."""
         loader = _loader(test_data, batch_size, num_workers)
         cbks = self._callbacks(callbacks, 1, verbose)
-        cbks.call("predict_begin", {"steps": _length(loader)})
         run = _Run("predict")
-        logs = self._run(loader, cbks, run)
-        outputs = list(zip(*run.outputs))
-        cbks.call("predict_end", logs)
+        try:
+            cbks.call("predict_begin", {"steps": _length(loader)})
+            logs = self._run(loader, cbks, run)
+            outputs = list(zip(*run.outputs))
+            cbks.call("predict_end", logs)
+        finally:
+            cbks.release()
         return [np.vstack(one) for one in outputs] if stack_outputs else outputs
 
     def _evaluate(self, loader, cbks: CallbackList, run: _Run) -> Logs:

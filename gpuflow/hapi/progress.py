@@ -35,7 +35,7 @@ class ProgBarLogger(Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._end(logs)
 
-    def on_train_end(self, logs=None):
+    def release(self):
         self._close()
 
     def on_eval_begin(self, logs=None):

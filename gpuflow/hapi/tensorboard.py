@@ -18,10 +18,10 @@ class TensorBoard(Callback):
 
     def __init__(self, log_dir: str):
         super().__init__()
-        self.log_dir, self._writer, self._step, self._epoch, self._fits = log_dir, None, 0, 0, False
+        self.log_dir, self._writer, self._step, self._epoch = log_dir, None, 0, 0
 
     def on_train_begin(self, logs=None):
-        self._step, self._fits = 0, True
+        self._step = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -32,12 +32,6 @@ class TensorBoard(Callback):
 
     def on_eval_end(self, logs=None):
         self._write("eval", self.params["metrics"], logs, self._epoch)
-        if not self._fits:
-            self._close()
-
-    def on_train_end(self, logs=None):
-        self._fits = False
-        self._close()
 
     def _write(self, group: str, names, logs, step: int) -> None:
         writer = self.writer
@@ -58,7 +52,7 @@ class TensorBoard(Callback):
             self._writer = SummaryWriter(self.log_dir)
         return self._writer
 
-    def _close(self) -> None:
+    def release(self):
         if self._writer is not None:
             self._writer.close()
             self._writer = None

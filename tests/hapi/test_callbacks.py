@@ -99,6 +99,23 @@ def test_event_files(name, tmp_path):
         assert tag in contents
 
 
+def test_an_error_lets_go_of_bars_and_files(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    class Breaks(Lines):
+        def __getitem__(self, index):
+            if index == 15:
+                raise ValueError("broken sample")
+            return super().__getitem__(index)
+
+    board = callbacks.TensorBoard(str(tmp_path))
+    with pytest.raises(ValueError, match="broken sample"):
+        linear_model().fit(Breaks(), batch_size=10, shuffle=False, callbacks=board)
+    assert board._writer is None and terminal.text.endswith("\r")   # the bar is gone from the line
+
+
 def test_early_stopping_keeps_the_best(tmp_path, capsys):
     model = linear_model(rate=0.0)
     stop = callbacks.EarlyStopping(patience=2)

@@ -252,3 +252,25 @@ def test_a_traced_function_decides_as_it_runs():
 def test_what_is_refused(build, error, words):
     with pytest.raises(error, match=words):
         build(static.data("x", [2]))
+
+
+def test_branches_and_loops_go_into_files(tmp_path):
+    x = static.data("x", [None, 3])
+    layer = nn.Linear(3, 3)
+
+    def body(i, y):
+        first, second = paddle.split(layer(y), [1, -1], axis=1)
+        y = sn.cond(first.sum() > 0, lambda: paddle.concat([first, second * 2.0], axis=1), lambda: y)
+        return i + 1, nn.functional.dropout(y, 0.5)
+    y = sn.while_loop(lambda i, y: i < 3, body, [paddle.zeros([], "int64"), x])[1]
+    out = sn.switch_case(x[0, 0].cast("int64"), [lambda: y, lambda: paddle.split(-y, [3], axis=1)[0]])
+    exe = static.Executor()
+    exe.run(static.default_startup_program())
+    static.save_inference_model(str(tmp_path / "model"), [x], [out], exe)
+    test = static.default_main_program().clone(for_test=True)
+    with static.program_guard(static.Program()), static.scope_guard(static.Scope()):
+        program, _, fetches = static.load_inference_model(str(tmp_path / "model"), exe)
+        for first in (0.0, 1.0, 5.0):
+            feed = {"x": np.array([[first, 1.0, -1.0]], "float32")}
+            direct = exe.run(test, feed=feed, fetch_list=[out])
+            np.testing.assert_array_equal(exe.run(program, feed=feed, fetch_list=fetches)[0], direct[0])

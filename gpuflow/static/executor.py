@@ -7,7 +7,7 @@ from gpuflow.ops.rows import SparseRows
 from gpuflow.static.plan import Plan
 from gpuflow.static.program import Program, default_main_program
 from gpuflow.static.scope import Scope, global_scope
-from gpuflow.static.value import Value
+from gpuflow.static.value import Value, Variable
 from gpuflow.tensor import Tensor, to_tensor
 
 PLANS = 16   # that a program keeps: one for each choice of feeds and fetches
@@ -59,7 +59,7 @@ class Executor:
 
     def _plan(self, program: Program, fetch_list) -> Plan:
         fetch_list = fetch_list if isinstance(fetch_list, list | tuple) else [fetch_list]
-        fetches = [program.value_of(x) for x in fetch_list]
+        fetches = [program.capture(x) if _is_constant(x, program) else program.value_of(x) for x in fetch_list]
         key = (program.version, self.place, *map(id, fetches))
         plan = program.plans.pop(key, None)
         if plan is None:
@@ -100,6 +100,12 @@ class Executor:
         if device.place_of(array) == self.place:
             return array
         return to_tensor(array, place=self.place)._array
+
+
+def _is_constant(x, program: Program) -> bool:
+    """True for a tensor with numbers that no operator of the program reads, and that is no parameter."""
+    return (isinstance(x, Tensor) and not isinstance(x, Variable) and not x.persistable and not x._pending
+            and x.name not in program.values)
 
 
 def _data_names(program: Program) -> list[str]:

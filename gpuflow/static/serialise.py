@@ -118,7 +118,7 @@ def _append(program: Program, o: dict, values: list[Value]) -> None:
     outputs = named(o["outputs"])
     if "loop" in o:
         (test, (asked,)), body = parts
-        made = Loop((test, asked), body, carried, named(o["start"]), outputs, values[o["tape"]])
+        made: Loop | Branches = Loop((test, asked), body, carried, named(o["start"]), outputs, values[o["tape"]])
     else:
         made = Branches(str(o["type"]), values[o["selector"]], {int(k): int(v) for k, v in o["choices"]},
                         int(o["default"]), parts, outputs)

@@ -230,3 +230,13 @@ def test_a_program_draws_itself():
     dot, table = program.to_dot(), program._repr_html_()
     assert dot.startswith("digraph") and dot.count("[shape=box") == len(program.global_block().ops)
     assert "relu_grad" in dot and "<td>relu_grad</td>" in table
+
+
+def test_a_constant_that_no_operator_reads_can_be_fetched(exe):
+    x = static.data("x", [None, 2])
+    found = exe.run(feed={"x": np.zeros((1, 2), "float32")}, fetch_list=[paddle.rank(x), paddle.to_tensor([1.5])])
+    assert found[0] == 2 and found[1] == 1.5
+    with static.program_guard(static.Program(), static.Program()):
+        other = nn.Linear(2, 2).weight
+    with pytest.raises(ValueError, match=other.name.replace(".", r"\.")):
+        exe.run(feed={"x": np.zeros((1, 2), "float32")}, fetch_list=[other])

@@ -25,7 +25,8 @@ class Eager(Engine):
 
     def train_batch(self, inputs, labels, update: bool) -> tuple[list, list]:
         self.ready()
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
         labels = tensors(labels)
         with self._casting(self.mixed.level != "O0"):
             outputs = listed(self.network(*tensors(inputs)))
@@ -44,7 +45,8 @@ class Eager(Engine):
         return losses, self._measured(outputs, labels)
 
     def eval_batch(self, inputs, labels) -> tuple[list, list]:
-        self.network.eval()
+        if self.network.training:
+            self.network.eval()
         labels = tensors(labels)
         with no_grad():
             outputs = self._forward(inputs)
@@ -52,7 +54,8 @@ class Eager(Engine):
         return losses, self._measured(outputs, labels)
 
     def predict_batch(self, inputs) -> list:
-        self.network.eval()
+        if self.network.training:
+            self.network.eval()
         with no_grad():
             return self._forward(inputs)
 

@@ -78,14 +78,17 @@ class Model:
 
         inputs, labels: an array or tensor, or a list. update=False: gradients add up for a later step.
         """
+        self.network.train()
         return self._answer(self._step("train", inputs, labels, update))
 
     def eval_batch(self, inputs, labels=None):
         """Losses and metrics of one batch, without training, as train_batch returns them; without loss the metrics."""
+        self.network.eval()
         return self._answer(self._step("eval", inputs, labels))
 
     def predict_batch(self, inputs) -> list[np.ndarray]:
         """The outputs of one batch as arrays."""
+        self.network.eval()
         return [_array(out) for out in self._step("predict", inputs)]
 
     def _step(self, mode: str, *args):
@@ -205,10 +208,12 @@ class Model:
     def _run(self, loader, cbks: CallbackList, run: _Run) -> Logs:
         """One pass over the loader; returns the logs of its last batch."""
         mode, logs, pace, length = run.mode, Logs(), Pace(), _length(loader)
-        run.done = 0
+        run.done, arguments = 0, self._arguments()
+        # all layers, as in Paddle; the steps look at the network's own flag alone
+        self.network.train() if mode == "train" else self.network.eval()
         for step, batch in enumerate(loader):
             fields = _fields(batch)
-            split = len(fields) if mode == "predict" and self._inputs is None else self._split(len(fields))
+            split = self._split(len(fields), *arguments) if mode != "predict" else min(len(fields), arguments[0])
             cbks.call(f"{mode}_batch_begin", step, logs)
             logs = Logs(step=step, batch_size=len(fields[0]))
             run.whole = False
@@ -221,7 +226,7 @@ class Model:
                 losses, _ = self._step("eval", fields[:split], fields[split:])
             else:
                 losses = []
-                run.outputs.append(self.predict_batch(fields[:min(split, self._arguments()[0])]))
+                run.outputs.append(self.predict_batch(fields[:split]))
             run.whole, run.done = True, step + 1
             if losses:
                 logs.later("loss", lambda losses=losses: [float(loss) for loss in losses])
@@ -229,7 +234,7 @@ class Model:
                 for metric in self._metrics:
                     logs.update(zip(listed(metric.name()), listed(metric.accumulate())))
             pace.count(logs["batch_size"])
-            logs["ips"] = pace.read()
+            logs.later("ips", pace.read)
             cbks.call(f"{mode}_batch_end", step, logs)
             if run.interrupts is not None:
                 run.interrupts.check()
@@ -286,10 +291,9 @@ class Model:
         many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         return (1 << 30 if many else len(plain)), sum(p.default is p.empty for p in plain)
 
-    def _split(self, count: int) -> int:
+    def _split(self, count: int, most: int, least: int) -> int:
         """How many of `count` fields are inputs: as many as forward takes, but where it can do without them, one is
         left for the loss."""
-        most, least = self._arguments()
         return most if most < count or self._loss is None else max(min(most, count - 1), least)
 
     def _names(self):

@@ -1,0 +1,119 @@
+"""ResNet (He et al., 2015), ResNeXt (Xie et al., 2016) and wide ResNet (Zagoruyko, Komodakis, 2016)."""
+from gpuflow import nn
+from gpuflow.errors import explain
+from gpuflow.vision.models.parts import Classifier, refuse_download
+
+_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+class BasicBlock(nn.Layer):
+    """Two 3 x 3 convolutions beside the identity."""
+
+    expansion = 1
+
+    def __init__(self, inplanes, planes, stride=1, downsample=None, groups=1, base_width=64, dilation=1,
+                 norm_layer=None):
+        super().__init__()
+        if dilation > 1:
+            raise NotImplementedError(explain("BasicBlock", "dilation=1", str(dilation), "BottleneckBlock"))
+        norm_layer = norm_layer or nn.BatchNorm2D
+        self.conv1 = nn.Conv2D(inplanes, planes, 3, padding=1, stride=stride, bias_attr=False)
+        self.bn1 = norm_layer(planes)
+        self.relu = nn.ReLU()
+        self.conv2 = nn.Conv2D(planes, planes, 3, padding=1, bias_attr=False)
+        self.bn2 = norm_layer(planes)
+        self.downsample, self.stride = downsample, stride
+
+    def forward(self, x):
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+class BottleneckBlock(nn.Layer):
+    """Convolutions of 1 x 1, 3 x 3 (in `groups`) and 1 x 1 beside the identity."""
+
+    expansion = 4
+
+    def __init__(self, inplanes, planes, stride=1, downsample=None, groups=1, base_width=64, dilation=1,
+                 norm_layer=None):
+        super().__init__()
+        norm_layer, width = norm_layer or nn.BatchNorm2D, int(planes * (base_width / 64.0)) * groups
+        self.conv1 = nn.Conv2D(inplanes, width, 1, bias_attr=False)
+        self.bn1 = norm_layer(width)
+        self.conv2 = nn.Conv2D(width, width, 3, padding=dilation, stride=stride, groups=groups, dilation=dilation,
+                               bias_attr=False)
+        self.bn2 = norm_layer(width)
+        self.conv3 = nn.Conv2D(width, planes * self.expansion, 1, bias_attr=False)
+        self.bn3 = norm_layer(planes * self.expansion)
+        self.relu = nn.ReLU()
+        self.downsample, self.stride = downsample, stride
+
+    def forward(self, x):
+        out = self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))))
+        return self.relu(self.bn3(self.conv3(out)) + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet(Classifier):
+    """Pictures [N, 3, H, W] to scores [N, num_classes].
+
+    block: BasicBlock or BottleneckBlock. depth: 18, 34, 50, 101 or 152. width, groups: of the blocks' inner
+    convolutions (64 and 1 in ResNet). num_classes 0: without the linear layer; with_pool False: without the mean.
+    """
+
+    def __init__(self, block, depth=50, width=64, num_classes=1000, with_pool=True, groups=1):
+        if depth not in _DEPTHS:
+            raise ValueError(explain("ResNet", f"depth among {list(_DEPTHS)}", str(depth)))
+        super().__init__(num_classes, with_pool)
+        self.conv1 = nn.Conv2D(3, 64, 7, stride=2, padding=3, bias_attr=False)
+        self.bn1 = nn.BatchNorm2D(64)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2D(3, stride=2, padding=1)
+        before = 64
+        for i, count in enumerate(_DEPTHS[depth]):
+            planes, stride = 64 << i, 1 if i == 0 else 2
+            after, blocks = planes * block.expansion, []
+            for k in range(count):
+                step = stride if k == 0 else 1
+                shortcut = None
+                if step != 1 or before != after:
+                    shortcut = nn.Sequential(nn.Conv2D(before, after, 1, stride=step, bias_attr=False),
+                                             nn.BatchNorm2D(after))
+                blocks.append(block(before, planes, step, shortcut, groups, width))
+                before = after
+            self.add_sublayer(f"layer{i + 1}", nn.Sequential(*blocks))
+        if with_pool:
+            self.avgpool = nn.AdaptiveAvgPool2D((1, 1))
+        if num_classes > 0:
+            self.fc = nn.Linear(before, num_classes)
+
+    def _features(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+    def _classify(self, x):
+        return self.fc(x)
+
+
+def _constructor(name, block, depth, text, **fixed):
+    def make(pretrained=False, **kwargs):
+        refuse_download(name, pretrained)
+        return ResNet(block, depth, **{**kwargs, **fixed})
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"{text} of {depth} layers. kwargs: those of `ResNet`."
+    return make
+
+
+resnet18 = _constructor("resnet18", BasicBlock, 18, "ResNet")
+resnet34 = _constructor("resnet34", BasicBlock, 34, "ResNet")
+resnet50 = _constructor("resnet50", BottleneckBlock, 50, "ResNet")
+resnet101 = _constructor("resnet101", BottleneckBlock, 101, "ResNet")
+resnet152 = _constructor("resnet152", BottleneckBlock, 152, "ResNet")
+resnext50_32x4d = _constructor("resnext50_32x4d", BottleneckBlock, 50, "ResNeXt", groups=32, width=4)
+resnext50_64x4d = _constructor("resnext50_64x4d", BottleneckBlock, 50, "ResNeXt", groups=64, width=4)
+resnext101_32x4d = _constructor("resnext101_32x4d", BottleneckBlock, 101, "ResNeXt", groups=32, width=4)
+resnext101_64x4d = _constructor("resnext101_64x4d", BottleneckBlock, 101, "ResNeXt", groups=64, width=4)
+resnext152_32x4d = _constructor("resnext152_32x4d", BottleneckBlock, 152, "ResNeXt", groups=32, width=4)
+resnext152_64x4d = _constructor("resnext152_64x4d", BottleneckBlock, 152, "ResNeXt", groups=64, width=4)
+wide_resnet50_2 = _constructor("wide_resnet50_2", BottleneckBlock, 50, "Wide ResNet", width=128)
+wide_resnet101_2 = _constructor("wide_resnet101_2", BottleneckBlock, 101, "Wide ResNet", width=128)

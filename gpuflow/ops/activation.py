@@ -8,7 +8,7 @@ import numpy as np
 
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, broadcast_shapes, floating, normal_axis, op, same_as
-from gpuflow.ops.unary import erf, erf_of
+from gpuflow.ops.unary import erf, erf_block, erf_of, in_blocks
 
 
 def masked(xp, g, mask):
@@ -149,7 +149,13 @@ def _inner_tanh(xp, x):
 @op("gelu", infer=floating(), saves=("x",), as_float=True)
 def gelu(xp, x, *, approximate=False):
     """x times the normal distribution function of x (Hendrycks & Gimpel 2016); approximate: by tanh instead of erf."""
-    out = xp.tanh(_inner_tanh(xp, x)) if approximate else erf_of(xp, x * _ROOT_HALF)
+    if xp is np and not approximate:
+        return in_blocks(lambda x: _gelu_from(erf_block(x * _ROOT_HALF), x), x)
+    return _gelu_from(xp.tanh(_inner_tanh(xp, x)) if approximate else erf_of(xp, x * _ROOT_HALF), x)
+
+
+def _gelu_from(out, x):
+    """x (1 + out) / 2, written into out."""
     out += 1
     out *= x
     out *= 0.5
@@ -162,7 +168,27 @@ def gelu_grad(xp, g, saved, *, approximate=False):
     if approximate:
         t = xp.tanh(_inner_tanh(xp, x))
         return (g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (_ROOT_2_OVER_PI * (1 + 3 * 0.044715 * x * x))),)
-    return (g * (0.5 * (1 + erf(xp, x * _ROOT_HALF)) + x * xp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))),)
+    if xp is np and g.dtype == x.dtype and x.dtype.itemsize > 2:
+        return (in_blocks(_gelu_slope, g, x),)
+    return (g * (0.5 * (1 + erf(xp, x * _ROOT_HALF)) + x * xp.exp(-0.5 * x * x) * _PEAK),)
+
+
+_PEAK = 1 / math.sqrt(2 * math.pi)    # of the normal distribution's density
+
+
+def _gelu_slope(g, x):
+    """g times the slope of gelu, on NumPy arrays that fit the cache."""
+    density = x * x
+    density *= -0.5
+    np.exp(density, out=density)
+    density *= x
+    density *= _PEAK
+    out = erf_block(x * _ROOT_HALF)
+    out += 1
+    out *= 0.5
+    out += density
+    out *= g
+    return out
 
 
 @op("silu", infer=floating(), saves=("x",), quiet=True, as_float=True)

@@ -1,5 +1,6 @@
 """Random masks and numbers shaped like a tensor, and dropping by a mask. Drawn from the generator of the device."""
 from gpuflow import device, dtypes, random
+from gpuflow.ops.activation import masked
 from gpuflow.ops.registry import Spec, floating, op
 
 
@@ -32,4 +33,4 @@ def dropout(xp, x, mask, *, scale=1.0):
 
 @dropout.grad
 def dropout_grad(xp, g, saved, *, scale=1.0):
-    return xp.where(saved.mask, g * scale, 0.0), None
+    return masked(xp, g * scale if scale != 1.0 else g, saved.mask), None

@@ -5,7 +5,7 @@ from gpuflow.nn.layer import Layer
 __all__ = [
     "AdaptiveAvgPool1D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D",
     "AdaptiveMaxPool1D", "AdaptiveMaxPool2D", "AdaptiveMaxPool3D",
-    "AvgPool1D", "AvgPool2D", "AvgPool3D", "LPPool1D", "LPPool2D",
+    "AvgPool1D", "AvgPool2D", "AvgPool3D", "FractionalMaxPool2D", "FractionalMaxPool3D", "LPPool1D", "LPPool2D",
     "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxUnPool1D", "MaxUnPool2D", "MaxUnPool3D",
 ]
 
@@ -21,9 +21,9 @@ class _Pool(Layer):
         return self._function(x, **self._arguments)
 
     def extra_repr(self):
-        shown = ("norm_type", "kernel_size", "stride", "padding", "output_size", "return_mask")
-        hidden = () if "output_size" in self._arguments else ("return_mask",)
-        return ", ".join(f"{k}={self._arguments[k]}" for k in shown if k in self._arguments and k not in hidden)
+        shown = (("output_size", "return_mask") if "output_size" in self._arguments else
+                 ("norm_type", "kernel_size", "stride", "padding"))
+        return ", ".join(f"{k}={self._arguments[k]}" for k in shown if k in self._arguments)
 
 
 class MaxPool1D(_Pool):
@@ -119,6 +119,20 @@ class AdaptiveMaxPool3D(_Pool):
     def __init__(self, output_size, return_mask=False, name=None):
         super().__init__(F.adaptive_max_pool3d, output_size=output_size, return_mask=return_mask)
 
+
+class FractionalMaxPool2D(_Pool):
+    """`functional.fractional_max_pool2d` as a layer."""
+
+    def __init__(self, output_size, kernel_size=None, random_u=None, return_mask=False, name=None):
+        super().__init__(F.fractional_max_pool2d, output_size=output_size, kernel_size=kernel_size, random_u=random_u,
+                         return_mask=return_mask)
+
+class FractionalMaxPool3D(_Pool):
+    """`functional.fractional_max_pool3d` as a layer."""
+
+    def __init__(self, output_size, kernel_size=None, random_u=None, return_mask=False, name=None):
+        super().__init__(F.fractional_max_pool3d, output_size=output_size, kernel_size=kernel_size, random_u=random_u,
+                         return_mask=return_mask)
 
 class LPPool1D(_Pool):
     """`functional.lp_pool1d` as a layer."""

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from gpuflow import dtypes
+from gpuflow import device, dtypes, random
 from gpuflow.errors import explain
 from gpuflow.ops import patches
 from gpuflow.ops.registry import Spec, op
@@ -275,23 +275,79 @@ def _adaptive_max_spec(x, *, counts):
 def adaptive_max_pool(xp, x, *, counts):
     """The largest elements of windows chosen as in adaptive_avg_pool, and their int32 places; x [N, C, *S]."""
     counts = tuple(n if o is None else o for n, o in zip(x.shape[2:], counts, strict=True))
-    bounds = [adaptive_bounds(n, o) for n, o in zip(x.shape[2:], counts, strict=True)]
-    starts = [np.array([first for first, _ in b]) for b in bounds]
-    widths = [np.array([last - first for first, last in b]) for b in bounds]
+    bounds = [np.array(adaptive_bounds(n, o)).T for n, o in zip(x.shape[2:], counts, strict=True)]
+    return _largest_between(xp, x, [(xp.asarray(first), xp.asarray(last)) for first, last in bounds],
+                            [int((last - first).max()) for first, last in bounds])
+
+
+def _largest_between(xp, x, bounds, widest):
+    """The largest elements of x [N, C, *S] between (first, last), arrays of numbers per axis, and their int32 places.
+
+    widest: the width per axis that no window exceeds.
+    """
+    counts = tuple(len(first) for first, _ in bounds)
     out, mask = xp.full((*x.shape[:2], *counts), _lowest(x.dtype), x.dtype), xp.zeros((*x.shape[:2], *counts), xp.int32)
-    for tap in np.ndindex(*(int(w.max(initial=0)) for w in widths)):
-        at = [np.minimum(s + t, n - 1) for s, t, n in zip(starts, tap, x.shape[2:], strict=True)]
-        there = [t < w for t, w in zip(tap, widths, strict=True)]  # narrower windows have fewer places
-        number, inside = np.zeros((), np.int32), np.ones((), bool)
-        for a, ok, n in zip(at, there, x.shape[2:], strict=True):
-            number, inside = number[..., None] * n + a, inside[..., None] & ok
-        value = x[(slice(None), slice(None), *(xp.asarray(i) for i in np.ix_(*at)))]
-        better = ((value > out) | (value != value)) & xp.asarray(inside)
+    for tap in np.ndindex(*widest):
+        number, inside, index = xp.zeros((), xp.int32), xp.ones((), bool), []
+        for (first, last), t, n in zip(bounds, tap, x.shape[2:], strict=True):
+            at = xp.minimum(first + t, n - 1)
+            number, inside = number[..., None] * n + at, inside[..., None] & (first + t < last)  # some are narrower
+            index.append(at)
+        value = x[(slice(None), slice(None), *xp.ix_(*index))]
+        better = ((value > out) | (value != value)) & inside
         out = xp.where(better, value, out)
-        mask = xp.where(better, xp.asarray(number.astype(np.int32)), mask)
+        mask = xp.where(better, number.astype(xp.int32), mask)
     return out, mask
 
 
 @adaptive_max_pool.grad
 def adaptive_max_pool_grad(xp, g, saved, *, counts):
+    return (put_places(xp, g[0], saved.mask, shape=saved.x_shape),)
+
+
+def _fractional_counts(sizes, counts, kernel):
+    counts = tuple(n if o is None else o for n, o in zip(sizes, counts, strict=True))
+    for n, o, k in zip(sizes, counts, kernel or (1,) * len(counts), strict=True):
+        if n is not None and o + k - 1 > n:
+            raise ValueError(explain(f"fractional_max_pool{len(counts)}d", f"output_size + kernel_size - 1 within x's "
+                                     f"sizes {list(sizes)}", f"{list(counts)} + {kernel and list(kernel)} - 1"))
+    return counts
+
+
+def _fractional_spec(x, *, counts, kernel=None, u=None):
+    sizes = _sizes(f"fractional_max_pool{len(counts)}d", x, len(counts), False)
+    shape = (*x.shape[:2], *_fractional_counts(sizes, counts, kernel))
+    return Spec(shape, x.dtype), Spec(shape, dtypes.int32)
+
+
+@op("fractional_max_pool", infer=_fractional_spec, saves=("x_shape", "mask"), outputs=("out", "mask"),
+    no_grad_outputs=(1,))
+def fractional_max_pool(xp, x, *, counts, kernel=None, u=None):
+    """The largest elements of windows whose starts are drawn (Graham, 2014), and their int32 places; x [N, C, *S].
+
+    counts: windows per axis, None keeps an axis. kernel: their sizes, by default each ends where the next begins.
+    u: the number in (0, 1) that all starts follow from; None draws it.
+    """
+    counts = _fractional_counts(_sizes(f"fractional_max_pool{len(counts)}d", x, len(counts), False), counts, kernel)
+    drawn = random.uniform((), "float32", place=device.place_of(x)) if u is None else xp.asarray(u, xp.float32)
+    axes = [_fractional_bounds(xp, n, o, k, drawn)
+            for n, o, k in zip(x.shape[2:], counts, kernel or (0,) * len(counts), strict=True)]
+    return _largest_between(xp, x, [bounds for bounds, _ in axes], [widest for _, widest in axes])
+
+
+def _fractional_bounds(xp, size, count, kernel, u):
+    """((first, last) of the windows along an axis, the most that one spans): arrays, so that u stays on its device."""
+    if kernel:
+        step = (size - kernel) / max(count - 1, 1)
+    else:
+        step, least = size / count, size // count
+        u = u * min((least + 2) / step - 1, (size + 1 - least) / step - (count - 1))
+    edges = xp.ceil((xp.arange(count + 1, dtype=xp.float64) + u) * step - 1).astype(xp.int32)
+    edges -= edges[0]                                    # the first window begins with x
+    first, last = edges[:-1], edges[:-1] + kernel if kernel else edges[1:]
+    return (first, xp.minimum(last, size)), kernel or math.ceil(step)
+
+
+@fractional_max_pool.grad
+def fractional_max_pool_grad(xp, g, saved, *, counts, kernel=None, u=None):
     return (put_places(xp, g[0], saved.mask, shape=saved.x_shape),)

@@ -91,6 +91,12 @@ CASES = {
     "adaptive max": _pool("adaptive_max_pool2d", (2, 3, 7, 6), [3, 4], return_mask=True),
     "adaptive max 1d": _pool("adaptive_max_pool1d", (2, 3, 7), 3, return_mask=True),
     "adaptive max 3d": _pool("adaptive_max_pool3d", (1, 2, 5, 4, 3), 2),
+    **{f"fractional max {u}": _pool("fractional_max_pool2d", (2, 3, 11, 7), output_size=[4, 3], random_u=u,
+                                    return_mask=True) for u in (0.1, 0.45, 0.95)},
+    "fractional max kernel": _pool("fractional_max_pool2d", (2, 3, 9, 7), output_size=[5, None], kernel_size=[2, 1],
+                                   random_u=0.7, return_mask=True),
+    "fractional max 3d": _pool("fractional_max_pool3d", (1, 2, 5, 6, 7), output_size=[2, 3, 5], random_u=0.3,
+                               return_mask=True),
     "lp": _pool("lp_pool2d", (2, 3, 6, 6), 2, norm_type=2.0),
 
     "batch": _norm("batch_norm", (3, 4, 5, 2), 4, True, training=True),

@@ -11,9 +11,8 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "nn_signatures.json"
 ROOMS = {"nn": nn, "functional": nn.functional, "initializer": nn.initializer}
 
 MISSING = {   # room -> names that wait
-    "nn": "FractionalMaxPool2D FractionalMaxPool3D",
-    "functional": """class_center_sample fractional_max_pool2d fractional_max_pool3d moe_permute moe_unpermute
-        sparse_attention""",
+    "nn": "",
+    "functional": "class_center_sample moe_permute moe_unpermute sparse_attention",
     "initializer": "",
 }
 DIFFERENT = {   # name -> why its parameters are not Paddle's

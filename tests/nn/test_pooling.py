@@ -51,6 +51,25 @@ def test_the_first_of_equal_elements_gets_the_gradient():
     assert x.grad.tolist() == [[[[1, 0], [0, 0]]]]
 
 
+def test_fractional_windows_are_drawn_and_repeat():
+    x = paddle.to_tensor(_numbers(2, 3, 12, 9))
+    layer = paddle.nn.FractionalMaxPool2D([5, 4])
+    draws = []
+    for seed in (1, 1, 2, 3, 4):
+        paddle.seed(seed)
+        draws.append(layer(x).tolist())
+    assert draws[0] == draws[1] and len({str(d) for d in draws}) > 1
+    assert str(layer) == "FractionalMaxPool2D(output_size=[5, 4], return_mask=False)"
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"output_size": 3, "random_u": 1.0}, "random_u in"), ({"output_size": 9}, "within x's sizes"),
+    ({"output_size": 6, "kernel_size": 4}, "within x's sizes")])
+def test_fractional_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        F.fractional_max_pool2d(paddle.zeros([1, 1, 8, 8]), **arguments)
+
+
 def test_unpool_puts_back():
     x = paddle.to_tensor(_numbers(2, 3, 4, 6))
     out, mask = F.max_pool2d(x, 2, return_mask=True)

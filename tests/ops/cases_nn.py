@@ -75,6 +75,10 @@ CASES = {
         ((normal(2, 1, 1, 2),), {"counts": (1, 1), "shape": (2, 3, 2, 2), "channels_last": True}),
     ],
     "adaptive_max_pool": [((normal(2, 2, 5, 4),), {"counts": (3, None)}), ((normal(2, 1, 4),), {"counts": (2,)})],
+    "fractional_max_pool": [
+        ((normal(2, 2, 5, 4),), {"counts": (3, None), "u": 0.6}),
+        ((normal(2, 1, 6),), {"counts": (3,), "kernel": (2,), "u": 0.3}),
+    ],
     "normalize_axes": [
         *[((x, normal(n), normal(n)), {**where, "epsilon": 0.1}) for x, n, where in _NORMS],
         ((normal(3, 2, 2, 2), None, None), {**_BATCH, "epsilon": 0.1}),

@@ -9,7 +9,8 @@ from gpuflow.ops.registry import OPS
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
     "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
-    "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d",
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "fractional_max_pool2d", "fractional_max_pool3d",
+    "lp_pool1d", "lp_pool2d",
     "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]
 
@@ -134,6 +135,31 @@ def adaptive_max_pool2d(x, output_size, return_mask=False, name=None):
 def adaptive_max_pool3d(x, output_size, return_mask=False, name=None):
     """The largest elements of D' x H' x W' windows that cover x [N, C, D, H, W]; see `adaptive_max_pool2d`."""
     return _adaptive_max(3, x, output_size, return_mask)
+
+
+def _fractional(rank, x, output_size, kernel_size, random_u, return_mask):
+    where = f"fractional_max_pool{rank}d"
+    if random_u is not None and not 0 < random_u < 1:
+        raise ValueError(explain(where, "random_u in (0, 1), or None to draw it", repr(random_u)))
+    kernel = None if kernel_size is None else per_axis(where, "kernel_size", kernel_size, rank)
+    out, mask = call(OPS["fractional_max_pool"], (x,), {
+        "counts": _counts(where, output_size, rank), "kernel": kernel, "u": random_u})
+    return (out, mask) if return_mask else out
+
+
+def fractional_max_pool2d(x, output_size, kernel_size=None, random_u=None, return_mask=False, name=None):
+    """The largest elements of H' x W' windows of x [N, C, H, W] whose sizes vary at random (Graham, 2014).
+
+    output_size: an int, or [H', W'] where None keeps a size. kernel_size: the windows' sizes, which then overlap; by
+    default each ends where the next begins. random_u: a number in (0, 1) that decides the windows; by default it is
+    drawn anew each time. With return_mask also the int32 place h * W + w of each.
+    """
+    return _fractional(2, x, output_size, kernel_size, random_u, return_mask)
+
+
+def fractional_max_pool3d(x, output_size, kernel_size=None, random_u=None, return_mask=False, name=None):
+    """The largest elements of D' x H' x W' random windows of x [N, C, D, H, W]; see `fractional_max_pool2d`."""
+    return _fractional(3, x, output_size, kernel_size, random_u, return_mask)
 
 
 def _lp_pool(rank, x, norm_type, kernel_size, stride, padding, ceil_mode, data_format):

@@ -28,17 +28,16 @@ class Home:
     steps: updates so far. strategy: its row of the strategy table; said: what the parameter said when it was resolved.
     """
 
-    __slots__ = ("_kept", "begin", "ema", "end", "master", "param", "said", "seen", "slot", "state", "steps",
-                 "strategy", "view")
+    __slots__ = ("begin", "ema", "end", "master", "param", "said", "seen", "slot", "state", "steps", "strategy",
+                 "view")
     view: Any
     slot: Any
     state: dict
-    _kept: Any
 
     def __init__(self, param: Tensor, begin: int, strategy: Strategy):
         self.param, self.begin, self.end = param, begin, begin + param._array.size
         self.strategy, self.said = strategy, None
-        self.steps, self.seen, self.master, self.ema, self._kept = 0, None, None, None, None
+        self.steps, self.seen, self.master, self.ema = 0, None, None, None
 
     def adopt(self) -> None:
         """Takes in a parameter whose array lives elsewhere: copies its values and makes it hold this range."""
@@ -49,22 +48,6 @@ class Home:
         p._grad_slot = self.slot
         if self.master is not None:
             self.trust_parameter()
-
-    def keep(self) -> None:
-        """Notes the parameter's values, for one that must not move although its gradient counts in a norm."""
-        held = self._held()
-        if self._kept is None or len(self._kept) != len(held):
-            self._kept = [array.copy() for array in held]
-        for kept, array in zip(self._kept, held):
-            kept[...] = array
-
-    def restore(self) -> None:
-        """Puts the noted values back."""
-        for kept, array in zip(self._kept, self._held()):
-            array[...] = kept
-
-    def _held(self) -> list:
-        return [array for array in (self.view, self.master, self.ema) if array is not None]
 
     def trust_parameter(self) -> None:
         """Brings master up to a parameter that somebody wrote to; where it only is the rounded master, master stays."""

@@ -22,7 +22,7 @@ from gpuflow.optimizer.lr import LRScheduler
 from gpuflow.optimizer.lr.arguments import choice, number
 from gpuflow.optimizer.state import load_state, state_of
 from gpuflow.tensor import Tensor
-from gpuflow_kernels.update import DENSE, INACTIVE, SPARSE
+from gpuflow_kernels.update import DENSE, INACTIVE, SPARSE, STILL
 
 ON_NONFINITE = ("propagate", "skip", "raise")
 
@@ -93,7 +93,6 @@ class Optimizer(PaddleWay):
         self._arena: Any = self._hand    # an Arena, and its Launch, from the first step on; or what stands in for them
         self._launch: Any = None
         self._outside: list[Tensor] = []
-        self._still: list[Home] = []     # rate factor 0, yet part of a shared norm
         self._own_code: list[Home] = []  # clipped in Python
         self._factors: list[float] = []  # of the groups whose rate is scheduled, as last seen
         self._check_settings()           # what means nothing is refused now, not at the first step
@@ -194,7 +193,7 @@ class Optimizer(PaddleWay):
         twin._groups = self._groups.over(stand_ins)
         twin._hand = None if self._hand is None else ByHand(twin)
         twin._arena, twin._launch, twin._factors = twin._hand, None, []
-        twin._outside, twin._still, twin._own_code, twin._average = [], [], [], None
+        twin._outside, twin._own_code, twin._average = [], [], None
         return twin
 
     def _step(self, only, given=None) -> None:
@@ -219,16 +218,12 @@ class Optimizer(PaddleWay):
             if average is not None:
                 average._after_step([(home, None) for home in self._arena.homes], decay)
             return
-        for home in self._still:
-            home.keep()
         launch.run(self.get_lr(), pattern, sparse, self._before_run, scaling, decay)
-        for home in self._still:
-            home.restore()
         if average is not None:
-            apart = {self._arena.homes[row]: ids for row, ids, _ in sparse} | dict.fromkeys(self._still)
-            average._after_step(apart.items(), decay, launch.left_out, launch.flag)
+            apart = [(self._arena.homes[row], ids) for row, ids, _ in sparse]
+            average._after_step(apart, decay, launch.left_out, launch.flag)
         for home, active in zip(self._arena.homes, pattern):
-            if active and home.param._version is not None:
+            if active in (DENSE, SPARSE) and home.param._version is not None:
                 home.param._version[0] += 1   # a graph that saved the old values must not be walked back
                 home.seen = home.param._version[0]
         if self._on_nonfinite == "raise" and self._scaling is None and launch.settle():
@@ -272,7 +267,7 @@ class Optimizer(PaddleWay):
             if g is None or p.stop_gradient or home.strategy.fixed or (only is not None and id(p) not in only):
                 pattern.append(INACTIVE)
             elif g.__class__ is Tensor and g._array is home.slot:
-                pattern.append(DENSE)
+                pattern.append(DENSE if home.strategy.rate else STILL)
             else:
                 pattern.append(self._take_in(home, g, len(pattern), sparse))
         return pattern, sparse
@@ -313,17 +308,17 @@ class Optimizer(PaddleWay):
         """Brings a gradient that autograd did not write into its range there, or enters it as a sparse one."""
         if isinstance(g, SparseRows):
             rows, values = g.merged()
-            if self._by_rows(home.strategy):
+            if home.strategy.rate and self._by_rows(home.strategy):
                 sparse.append((row, rows, values.reshape(len(rows), -1)))
                 return SPARSE
             home.slot[...] = 0
             home.slot[rows] = values
-            return DENSE
+            return DENSE if home.strategy.rate else STILL
         if g._array.shape != home.slot.shape:
             raise ValueError(explain(f"{self._owner}.step", f"a gradient of {home.param.name}'s shape "
                                      f"{list(home.slot.shape)}", str(g.shape)))
         home.slot[...] = device.move(g._array, self._arena.place)
-        return DENSE
+        return DENSE if home.strategy.rate else STILL
 
     def _rebuild(self, also=()) -> None:
         """A new arena for all parameters that are, or ever were, trained here; what was learned comes along.
@@ -357,7 +352,6 @@ class Optimizer(PaddleWay):
         home.strategy, home.said = self._strategy(home.param), strategies.said_by(home.param)
 
     def _write_strategies(self) -> None:
-        self._still = [home for home in self._arena.homes if home.strategy.rate == 0 and not home.strategy.fixed]
         self._own_code = [home for home in self._arena.homes if home.strategy.clip == "own code"]
         if self._launch is not None:
             self._launch.write_columns()

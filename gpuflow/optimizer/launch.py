@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuflow import device
 from gpuflow.device.later import Later
-from gpuflow_kernels.update import Bucket, FusedStep
+from gpuflow_kernels.update import DENSE, SPARSE, Bucket, FusedStep
 
 # The kernels' CLIP_ constants. A clip of a user's own has done its work before they run.
 CLIPS = {"none": 0, "own code": 0, "value": 1, "own norm": 2, "shared norm": 3}
@@ -58,7 +58,7 @@ class Launch:
         self.rule, self.arena, self.numbers = rule, arena, numbers
         self.counts = Counter() if counts is None else counts
         self.skip, self.measure = skip, measure
-        self.pattern: list[int] = []        # per row: INACTIVE, DENSE or SPARSE, as in the last step
+        self.pattern: list[int] = []        # per row: INACTIVE, DENSE, SPARSE or STILL, as in the last step
         self.sets: list[NumberSet] = []
         self.set_of: list[int] = []
         self.fused: Any = None
@@ -117,7 +117,7 @@ class Launch:
     def _regroup(self, pattern: list[int]) -> None:
         self.write_steps()
         numbers: dict = {}
-        self.set_of = [numbers.setdefault((home.strategy.options, home.steps, bool(active)), len(numbers))
+        self.set_of = [numbers.setdefault((home.strategy.options, home.steps, active in (DENSE, SPARSE)), len(numbers))
                        for home, active in zip(self.arena.homes, pattern)]
         self.sets = [NumberSet(*key) for key in numbers]
         for one in self.sets:

@@ -1,6 +1,6 @@
 // Shared by every kernel here: chunks, stored types and their conversions, 128-bit access, sums over a block.
-//   Text before this file (written by update/cuda_text.py): typedefs real, param_t, grad_t; WIDTH, THREADS; CLIP_*, TAG_*,
-//   COLUMN_*, SCALAR_* indices, all from update/layout.py.
+//   Text before this file (written by update/cuda_text.py): typedefs real, param_t, grad_t; WIDTH, THREADS, MOST_SPARSE;
+//   CLIP_*, TAG_*, COLUMN_*, SCALAR_* indices, all from update/layout.py.
 #pragma once
 
 // Elements [begin, end) of one parameter, handled by one block. source: where the gradient of `begin` lies; it differs
@@ -9,6 +9,34 @@ struct Chunk { long long begin, end, row, source; };
 
 struct bfloat16 { unsigned short bits; };
 struct float16 { unsigned short bits; };
+
+// The gradient of some rows of an embedding, packed: values[k] belongs to its row ids[k], or to none where that is below
+// 0. One block each, from `first` on; where count is 0 there is one block, with nothing to do.
+struct Rows { const long long* ids; const grad_t* values; long long begin, width, row; int first, count; };
+struct Sparse { Rows at[MOST_SPARSE]; long long partials; int count; };
+
+// What one block does: a chunk, its place among the partial sums, and those of its whole row.
+struct Piece { Chunk chunk; long long partial, first, end; bool sparse; };
+
+// The first chunk_count blocks take the table's chunks, the others the sparse rows. first_of_row: see Fold; first_chunk:
+// what the table's first chunk is among all.
+__device__ inline Piece piece_of(const Chunk* chunks, int chunk_count, long long first_chunk, const grad_t* grad,
+                                 const Sparse& sparse, const long long* first_of_row) {
+  if (blockIdx.x < chunk_count) {
+    const Chunk chunk = chunks[blockIdx.x];
+    return {chunk, first_chunk + blockIdx.x, first_of_row[chunk.row], first_of_row[chunk.row + 1], false};
+  }
+  const int block = blockIdx.x - chunk_count;
+  int k = 0;
+  while (k + 1 < sparse.count && block >= sparse.at[k + 1].first) ++k;
+  const Rows& rows = sparse.at[k];
+  const long long at = block - rows.first, id = at < rows.count ? rows.ids[at] : -1;
+  const long long begin = rows.begin + (id < 0 ? 0 : id * rows.width), first = sparse.partials + rows.first;
+  // counted from `grad`, whichever memory that is in: a choice between two pointers would compile to generic loads
+  const long long source = ((long long)rows.values - (long long)grad) / (long long)sizeof(grad_t) + at * rows.width;
+  return {{begin, id < 0 ? begin : begin + rows.width, rows.row, source}, sparse.partials + block, first,
+          first + (rows.count ? rows.count : 1), true};
+}
 
 // Conversions by bits: no CUDA header to find on the user's machine, and the same text runs on the host for the tests.
 __device__ inline float widen(float x) { return x; }
@@ -77,4 +105,33 @@ __device__ inline double block_sum(double x) {
     for (int step = 16; step > 0; step /= 2) x += __shfl_down_sync(0xffffffffu, x, step);
   }
   return x;
+}
+
+// Partial sums, and who adds them: the block that arrives last of a row, so no launch of its own is needed. The order of
+// the sum hangs on the table alone, the counters say only who is last; each goes back to 0, so that a graph can replay.
+//   first    row r owns partials first[r] .. first[r + 1]
+//   arrived  [rows + 1], all zero before and after; the last is for rows that are done
+struct Fold { double* partials; const long long* first; double* sums; unsigned* arrived; };
+
+// True in the block that is the last of `expected` to come here; it sees what the others wrote before. Every thread of
+// the block must call it.
+__device__ inline bool arrives_last(unsigned* arrived, long long expected) {
+  __shared__ bool last;
+  __syncthreads();  // what this block wrote is written, and nobody reads `last` any more
+  if (threadIdx.x == 0) {
+    __threadfence();  // the sum before the count
+    last = expected == 1 || atomicAdd(arrived, 1u) == expected - 1;
+    if (last && expected > 1) *arrived = 0u;
+  }
+  __syncthreads();
+  if (last) __threadfence();
+  return last;
+}
+
+// Sum of every width-th partial in [first, end), in a fixed order; right in thread 0.
+__device__ inline double fold(const double* partials, long long first, long long end, int width) {
+  const volatile double* from = partials;  // written by other blocks: past the cache that belongs to this one
+  double sum = 0.0;
+  for (long long c = first + threadIdx.x; c < end; c += THREADS) sum += from[c * width];
+  return block_sum(sum);
 }

@@ -1,7 +1,6 @@
 """Norms of lists of arrays that need not lie in one buffer: `global_norm`, `row_norms`.
 
-Gradients in an arena get theirs from FusedStep, in two launches for all of them; here each array is a launch of its
-own.
+Gradients in an arena get theirs from FusedStep, in one launch for all of them; here each array is a launch of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpuflow_kernels.update.layout import DENSE, DTYPES, TAGS
-from gpuflow_kernels.update.step import Folds, chunk_table, engine_for
+from gpuflow_kernels.update.step import Folds, Sums, chunk_table, engine_for
 
 
 def row_norms(arrays, ord: float = 2, engine=None):
@@ -44,15 +43,16 @@ def global_norm(arrays, ord: float = 2, engine=None):
 
 def sums_of_squares(arrays, engine):
     """float64 [len(arrays)] on the device; arrays flat and contiguous."""
-    out = engine.zeros(len(arrays), np.float64)
-    tables = {"tags": _one_row(engine)}
-    for k, a in enumerate(arrays):
-        chunks, folds = _plan(a.size, engine)
-        if len(chunks):
-            partials = engine.zeros(len(chunks), np.float64)
-            engine.sumsq(str(a.dtype), chunks, DENSE, tables, engine.pack([a]), partials)
-            engine.fold(partials, folds, out[k : k + 1])
-    return out
+    chunks = [chunk_table([0], [a.size], k) for k, a in enumerate(arrays)]
+    ends = np.cumsum([len(c) for c in chunks], dtype=np.int64)
+    owners = np.concatenate([np.zeros(0, np.int64), *(c[:, 2] for c in chunks)])
+    sums = Sums(engine, Folds.of(owners, len(arrays), engine), len(arrays), len(owners))
+    tags = np.zeros((len(arrays), len(TAGS)), np.int32)
+    tags[:, TAGS.index("active")] = DENSE
+    pieces = [(str(a.dtype), engine.pack([a]), engine.constant(c), int(end) - len(c), ())
+              for a, c, end in zip(arrays, chunks, ends)]
+    engine.take_norms(pieces, {"tags": engine.constant(tags), "scalars": None}, sums)
+    return sums.row
 
 
 def reference(arrays, ord: float = 2) -> float:
@@ -68,16 +68,3 @@ def _checked(a, k):
     if not a.flags.c_contiguous:
         raise ValueError(f"array {k} of shape {a.shape} is not contiguous; take the norm of a contiguous copy")
     return a.reshape(-1)
-
-
-def _plan(size, engine):
-    chunks = chunk_table([0], [size])
-    first = np.array([0, len(chunks)], np.int64)
-    filled = np.zeros(min(len(chunks), 1), np.int64)
-    return engine.constant(chunks), Folds(engine.constant(first), filled, first[filled])
-
-
-def _one_row(engine):
-    tags = np.zeros((1, len(TAGS)), np.int32)
-    tags[0, TAGS.index("active")] = DENSE
-    return engine.constant(tags)

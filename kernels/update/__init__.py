@@ -10,11 +10,12 @@ from gpuflow_kernels.update.layout import (
     DENSE,
     INACTIVE,
     SPARSE,
+    STILL,
 )
 from gpuflow_kernels.update.rule import FormulaError, UpdateRule
 from gpuflow_kernels.update.step import Bucket, FusedStep
 
 __all__ = [
     "ALIGN", "CHUNK", "CLIP_GROUP", "CLIP_NONE", "CLIP_NORM", "CLIP_VALUE", "DENSE", "INACTIVE", "SPARSE",
-    "Bucket", "FormulaError", "FusedStep", "UpdateRule",
+    "STILL", "Bucket", "FormulaError", "FusedStep", "UpdateRule",
 ]

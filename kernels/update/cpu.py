@@ -1,4 +1,4 @@
-"""The step's three operations on the CPU: Numba for what touches every element, NumPy for the fold."""
+"""The step's operations on the CPU: Numba kernels over fixed chunks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import functools
 import numpy as np
 
 from gpuflow_kernels import build
-from gpuflow_kernels.update import numba_text
-from gpuflow_kernels.update.layout import CHUNK
+from gpuflow_kernels.update import layout, numba_text
+from gpuflow_kernels.update.layout import CHUNK, CHUNK_FIELDS, DENSE, SCALARS, SPARSE
 from gpuflow_kernels.update.tables import Tables
 
 # Below this many chunks of work, waking a second thread takes longer than the work itself.
 SERIAL_CHUNKS = 8
+_NO_GROUPS = np.zeros(0)
 
 
 class CpuEngine:
@@ -36,39 +37,56 @@ class CpuEngine:
         """Arrays as the kernels take them; done once per array, not per step. Two-byte floats travel as their bits."""
         return tuple(a.view(np.uint16) if a.dtype.itemsize == 2 else a for a in arrays)
 
-    def sumsq(self, dtype, chunks, want, tables, packed, partials):
+    def take_norms(self, pieces, tables, sums):
+        """Sums of squares: partial ones, by row and by group (where sums.group is not None), in a fixed order."""
+        tags, spans, sparse = tables["tags"], sums.folds.spans, []
+        for dtype, packed, chunks, first_chunk, rows in pieces:
+            if len(chunks):
+                _call(_sumsq(dtype), packed, chunks, DENSE, tags, *packed,
+                      sums.partials[first_chunk : first_chunk + len(chunks)])
+            for one in rows:
+                place = sums.dense + one.first
+                spans[:, one.row] = place, place + len(one.ids)
+                sparse.append(one.row)
+                values = self.pack([one.values])
+                _call(_sumsq(dtype), values, _chunks(one, sums), SPARSE, tags, *values, sums.partials[place:])
+        unscale = 1.0 if tables["scalars"] is None else tables["scalars"][SCALARS.index("unscale")]
+        _fold()(spans, sums.partials, tags, unscale, sums.row, _NO_GROUPS if sums.group is None else sums.group)
+        for row in sparse:
+            spans[:, row] = sums.folds.first[row : row + 2]
+
+    def update(self, rule, variant, chunks, first_chunk, rows, tables, sums, packed):
+        """The pass over dense chunks and sparse rows; after a "prepare" pass the rows' norms are in sums.layer."""
+        kernel, layer_partials = _update(rule, variant), sums.layer_partials[first_chunk : first_chunk + len(chunks)]
+        given = (tables["tags"], tables["columns"], tables["numbers"], tables["scalars"], sums.row, sums.group,
+                 sums.layer, layer_partials)
         if len(chunks):
-            _call(_sumsq(dtype), packed, chunks, want, tables["tags"], *packed, partials)
+            _call(kernel, packed, chunks, DENSE, *given, *packed)
+            if variant.phase == "prepare":
+                owners = chunks[:, 2]
+                starts = np.flatnonzero(np.diff(owners, prepend=-1))
+                sums.layer[owners[starts]] = np.add.reduceat(layer_partials, starts, axis=0)
+        at = layout.arrays(rule, variant).index("grad_") if rows else 0
+        for one in rows:
+            values = self.pack([one.values])
+            _call(kernel, values, _chunks(one, sums), SPARSE, *given, *packed[:at], *values, *packed[at + 1 :])
 
-    def update(self, rule, variant, chunks, want, tables, sums, packed):
-        if len(chunks):
-            _call(_update(rule, variant), packed, chunks, want, tables["tags"], tables["columns"], tables["numbers"],
-                  tables["scalars"], sums.row, sums.group, sums.layer, sums.layer_partials_of(chunks), *packed)
 
-    def sparse_chunks(self, ids, base: int, width: int, row: int) -> np.ndarray:
-        """int64 [k, 4]: one chunk per embedding row."""
-        ids = np.asarray(ids, np.int64)
-        begin = base + ids * width
-        return np.stack([begin, begin + width, np.full_like(ids, row), np.arange(len(ids)) * width], axis=1)
-
-    def add_rows(self, partials, row: int, extra):
-        """extra[row] += sum of partials."""
-        extra[row] += partials.sum()
-
-    def fold(self, partials, folds, out, scale_by=None, extra=None, groups=None, group_out=None):
-        """out[row] = (sum of the row's partials + extra[row]) * unscale**2; group_out[group] = sum over its rows.
-
-        Serial additions in a fixed order, so the same bits on every run and for any thread count.
-        """
-        out[...] = 0.0
-        if len(folds.filled):
-            out[folds.filled] = np.add.reduceat(partials, folds.starts, axis=0)
-        if extra is not None:
-            out += extra
-        if scale_by is not None and scale_by[0] != 1.0:
-            out *= scale_by[0] * scale_by[0]
-        if group_out is not None:
-            group_out[...] = np.bincount(groups, weights=out, minlength=len(group_out))
+def _chunks(one, sums) -> np.ndarray:
+    """int64 [k, 4]: a chunk for each row of a sparse gradient, empty for ids below 0, in a table that only grows."""
+    count = len(one.ids)
+    if len(sums.structs.get("chunks", ())) < count:
+        sums.structs["chunks"], sums.structs["order"] = np.empty((count, len(CHUNK_FIELDS)), np.int64), np.arange(count)
+    table = sums.structs["chunks"][:count] if count else np.empty((0, len(CHUNK_FIELDS)), np.int64)
+    begin, end, row, source = table.T
+    np.multiply(one.ids, one.width, out=begin)
+    begin += one.begin
+    np.add(begin, one.width, out=end)
+    row[:] = one.row
+    np.multiply(sums.structs["order"][:count] if count else 0, one.width, out=source)
+    if count and one.ids.min() < 0:
+        table[one.ids < 0, :2] = one.begin
+    return table
 
 
 def _call(kernel, packed, chunks, *arguments):
@@ -88,6 +106,11 @@ def _call(kernel, packed, chunks, *arguments):
 @functools.cache
 def _sumsq(dtype: str):
     return build.numba_module(numba_text.sumsq_text(dtype)).sumsq
+
+
+@functools.cache
+def _fold():
+    return build.numba_module(numba_text.fold_text()).fold
 
 
 @functools.cache

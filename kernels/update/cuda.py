@@ -17,14 +17,22 @@ from gpuflow_kernels.update.tables import Tables
 RING = 16  # staging slots: a copy reads its slot after the host has gone on, so it must not be written again before
 OPTIONS = ("--std=c++17",)
 
+# structs of common/grid.cuh and norm/global_norm.cu, which travel by value
+_ROWS = np.dtype([("ids", np.uint64), ("values", np.uint64), ("begin", np.int64), ("width", np.int64),
+                  ("row", np.int64), ("first", np.int32), ("count", np.int32)])
+_SPARSE = np.dtype([("at", _ROWS, (cuda_text.MOST_SPARSE,)), ("partials", np.int64), ("count", np.int32)], align=True)
+_NORMS = np.dtype([("fold", np.uint64, (4,)), ("scalars", np.uint64), ("groups", np.uint64), ("rows", np.int32),
+                   ("filled", np.int32), ("group_count", np.int32)], align=True)
+_NO_ROWS = np.zeros(1, _SPARSE)
+
 
 class CudaEngine:
     """Arrays are CuPy's, on the device current when the engine was made. A test double of the device overrides the
     methods under "the device itself" and runs all the rest as it is."""
 
     def __init__(self):
-        self._staging = self._arrived = None
-        self._structs, self._kernels = {}, {}
+        self._staging = None
+        self._kernels = {}
 
     # -- what a step asks for ----------------------------------------------------------------------------------------
 
@@ -41,44 +49,24 @@ class CudaEngine:
         """Addresses as a struct that travels by value in the kernel's arguments."""
         return _struct([self.address(a) for a in arrays])
 
-    def sumsq(self, dtype, chunks, want, tables, packed, partials):
-        self._launch(cuda_text.sumsq_text(dtype), "sumsq", len(chunks),
-                     _pointer(packed), self._pointer_to(chunks), np.int32(len(chunks)), np.int32(want),
-                     self._pointer_to(tables["tags"]), self._pointer_to(partials))
+    def take_norms(self, pieces, tables, sums):
+        """Sums of squares: partial ones, by row and by group (where sums.group is not None), one launch a bucket."""
+        norms = self._struct_of(sums, "norms", lambda: self._norms_struct(tables, sums))
+        tags = self._pointer_to(tables["tags"])
+        for dtype, packed, chunks, first_chunk, rows in pieces:
+            text = cuda_text.sumsq_text(dtype)
+            for blocks, chunks_, count, sparse in self._grids(chunks, rows, sums):
+                self._launch(text, "sumsq", blocks, _pointer(packed), chunks_, count, np.int64(first_chunk), sparse,
+                             tags, norms)
 
-    def update(self, rule, variant, chunks, want, tables, sums, packed):
-        offset = sums.first_chunk * sums.layer_partials.shape[1] * 8
-        self._launch(cuda_text.update_text(rule, variant), "update", len(chunks),
-                     packed, self._tables_struct(tables, sums), self._pointer_to(chunks), np.int32(len(chunks)),
-                     np.int32(want), np.int32(len(sums.group) - 1),
-                     np.uint64(self.address(sums.layer_partials) + offset))
-
-    def fold(self, partials, folds, out, scale_by=None, extra=None, groups=None, group_out=None):
-        """As CpuEngine.fold; `groups` is the tags' column, of which only the presence matters here."""
-        if self._arrived is None:
-            self._arrived = self.zeros(1, np.uint32)
-        rows, width = out.shape[0], out.shape[1] if out.ndim == 2 else 1
-        tags = np.uint64(0 if groups is None else self.address(groups) - 4 * cuda_text.TAGS.index("group"))
-        self._launch(cuda_text.sumsq_text("float32"), "fold", max(rows, 1),
-                     self._pointer_to(partials), self._pointer_to(folds.first), np.int32(rows), np.int32(width),
-                     self._pointer_to(extra), self._pointer_to(scale_by), tags, self._pointer_to(out),
-                     np.int32(0 if group_out is None else len(group_out) - 1), self._pointer_to(group_out),
-                     self._pointer_to(self._arrived))
-
-    def add_rows(self, partials, row: int, extra):
-        """extra[row] += sum of partials."""
-        from gpuflow_kernels.update.step import Folds
-
-        folds = Folds(self.constant(np.array([0, len(partials)], np.int64)), None, None)
-        self.fold(partials, folds, extra[row : row + 1], extra=extra[row : row + 1])
-
-    def sparse_chunks(self, ids, base: int, width: int, row: int):
-        """int64 [k, 4] on the device, one chunk per embedding row; the ids stay where they are."""
-        import cupy
-
-        ids = ids.astype(np.int64)
-        begin = base + ids * width
-        return cupy.stack([begin, begin + width, cupy.full_like(ids, row), cupy.arange(len(ids)) * width], axis=1)
+    def update(self, rule, variant, chunks, first_chunk, rows, tables, sums, packed):
+        """The pass over dense chunks and sparse rows; after a "prepare" pass the rows' norms are in sums.layer."""
+        tables_ = self._struct_of(sums, "tables", lambda: self._tables_struct(tables, sums))
+        fold = self._struct_of(sums, "fold", lambda: self._fold_struct(sums.layer_partials, sums.layer, sums))
+        text, groups = cuda_text.update_text(rule, variant), np.int32(len(sums.group) - 1)
+        for blocks, chunks_, count, sparse in self._grids(chunks, rows, sums):
+            self._launch(text, "update", blocks, packed, tables_, chunks_, count, np.int64(first_chunk), sparse, groups,
+                         fold)
 
     # -- the device itself -------------------------------------------------------------------------------------------
 
@@ -116,12 +104,48 @@ class CudaEngine:
     def _pointer_to(self, array):
         return np.uint64(0 if array is None else self.address(array))
 
+    def _grids(self, chunks, rows, sums):
+        """(blocks, chunks, how many, Sparse) of the launches for a bucket: one, and one more for each MOST_SPARSE
+        embeddings beyond the first."""
+        first, count = 0, len(chunks)
+        while first == 0 or first < len(rows):
+            some = rows[first : first + cuda_text.MOST_SPARSE]
+            sparse, blocks = (_NO_ROWS, 0) if not some else self._sparse_struct(some, sums.dense)
+            if count + blocks:   # a grid of 0 is launched as one block
+                yield count + blocks, self._pointer_to(chunks), np.int32(count), sparse
+            first, count = first + cuda_text.MOST_SPARSE, 0
+
+    def _sparse_struct(self, rows, dense: int):
+        """(Sparse, how many blocks it has). dense: how many partial sums stand before those of sparse rows."""
+        record, blocks = np.zeros(1, _SPARSE), 0
+        for k, one in enumerate(rows):
+            record["at"][0, k] = (self.address(one.ids), self.address(one.values), one.begin, one.width, one.row,
+                                  blocks, len(one.ids))
+            blocks += one.blocks
+        record["partials"], record["count"] = dense + rows[0].first, len(rows)
+        return record, blocks
+
+    def _struct_of(self, sums, name: str, make):
+        """A struct of addresses, made once for these sums, and again when one of their buffers grew."""
+        if name not in sums.structs:
+            sums.structs[name] = make()
+        return sums.structs[name]
+
     def _tables_struct(self, tables, sums):
-        key = id(tables)
-        if key not in self._structs:
-            order = [tables[n] for n in ("tags", "columns", "numbers", "scalars")] + [sums.row, sums.group, sums.layer]
-            self._structs[key] = _struct([self.address(a) for a in order]), tables
-        return self._structs[key][0]
+        order = [tables[n] for n in ("tags", "columns", "numbers", "scalars")] + [sums.row, sums.group, sums.layer]
+        return _struct([self.address(a) for a in order])
+
+    def _fold_struct(self, partials, out, sums):
+        return _struct([self.address(a) for a in (partials, sums.folds.first, out, sums.arrived)])
+
+    def _norms_struct(self, tables, sums):
+        record = np.zeros(1, _NORMS)
+        record["fold"] = self._fold_struct(sums.partials, sums.row, sums)["address"]
+        record["scalars"], record["groups"] = (
+            0 if a is None else self.address(a) for a in (tables.get("scalars"), sums.group))
+        record["rows"], record["filled"] = len(sums.row), len(sums.folds.filled)
+        record["group_count"] = 0 if sums.group is None else len(sums.group) - 1
+        return record
 
 
 class _Staging:

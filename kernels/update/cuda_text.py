@@ -15,11 +15,13 @@ from gpuflow_kernels.update.layout import (
     DENSE,
     INACTIVE,
     SCALARS,
+    SPARSE,
     TAGS,
     Variant,
 )
 
 THREADS = 256
+MOST_SPARSE = 8  # embeddings whose rows one launch takes along; their addresses travel in the kernel's arguments
 C_TYPE = {"float32": "float", "float64": "double", "float16": "float16", "bfloat16": "bfloat16"}
 _EMA_RATE = "const real ema_rate = real(tables_.scalars[SCALAR_ema_rate]);"
 SIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
@@ -34,7 +36,7 @@ def _indices() -> str:
     values = {f"{prefix}_{name}": k for prefix, names in tables.items() for k, name in enumerate(names)}
     values |= {f"{prefix}_COUNT": len(names) for prefix, names in tables.items()}
     return _enum(CLIP_NONE=CLIP_NONE, CLIP_VALUE=CLIP_VALUE, CLIP_NORM=CLIP_NORM, CLIP_GROUP=CLIP_GROUP,
-                 INACTIVE=INACTIVE, DENSE=DENSE, **values)
+                 INACTIVE=INACTIVE, DENSE=DENSE, SPARSE=SPARSE, **values)
 
 
 def _macro(head: str, *lines: str) -> str:
@@ -43,13 +45,14 @@ def _macro(head: str, *lines: str) -> str:
 
 @functools.cache
 def sumsq_text(grad: str) -> str:
-    """The text with kernels `sumsq`, for gradients of this dtype, and `fold`."""
+    """The text with kernel `sumsq`, for gradients of this dtype."""
     # the struct types are defined in grid.cuh, so grad_t is a macro: it is looked up where it is used
     return "\n".join(
         [
             f"#define grad_t {C_TYPE[grad]}",
             f"#define WIDTH {16 // SIZE[grad]}",
             f"#define THREADS {THREADS}",
+            f"#define MOST_SPARSE {MOST_SPARSE}",
             _indices(),
             build.cuda_text("norm/global_norm.cu"),
         ]
@@ -67,7 +70,7 @@ def update_text(rule, variant: Variant) -> str:
     loaded = [n for n in arrays if not (n == "param_" and variant.master)]
     stored = [n for n in arrays if n not in read_only]
     pointer = {n: f"{'const ' if n in read_only else ''}{types[n]}*" for n in arrays}
-    start = {n: "source" if n == "grad_" else "begin" for n in arrays}
+    start = {n: f"arrays_.{n} + chunk_.begin" for n in arrays} | {"grad_": "arrays_.grad_ + chunk_.source"}
 
     value = {"master_" if variant.master else "param_": "p", "grad_": "g", "ema_": "ema"} | {
         f"{s}_": s for s in rule.state
@@ -82,7 +85,13 @@ def update_text(rule, variant: Variant) -> str:
         for k, name in enumerate(rule.norms):
             finish += [
                 f"{name}_sum_ = block_sum({name}_sum_);",
-                f"if (threadIdx.x == 0) layer_partials_[(long long)blockIdx.x * NORM_COUNT + {k}] = {name}_sum_;",
+                f"if (threadIdx.x == 0) fold_.partials[piece_.partial * NORM_COUNT + {k}] = {name}_sum_;",
+            ]
+        finish.append("if (!arrives_last(fold_.arrived + chunk_.row, piece_.end - piece_.first)) return;")
+        for k, name in enumerate(rule.norms):
+            finish += [
+                f"{name}_sum_ = fold(fold_.partials + {k}, piece_.first, piece_.end, NORM_COUNT);",
+                f"if (threadIdx.x == 0) fold_.sums[chunk_.row * NORM_COUNT + {k}] = {name}_sum_;",
             ]
 
     sizes = [SIZE[variant.param if n == "param_" else variant.grad if n == "grad_" else variant.real] for n in arrays]
@@ -93,11 +102,13 @@ def update_text(rule, variant: Variant) -> str:
             f"#define grad_t {C_TYPE[variant.grad]}",
             f"#define WIDTH {16 // min(sizes)}",
             f"#define THREADS {THREADS}",
+            f"#define MOST_SPARSE {MOST_SPARSE}",
             _indices(),
             _enum(NUMBER_COUNT=1 + len(rule.numbers), NORM_COUNT=len(rule.norms), FOLLOWS=int("ema_" in arrays)),
             _macro("FIELDS", *(f"{pointer[n]} {n};" for n in arrays)),
             _macro("SETUP", *_setup(rule, variant)),
-            _macro("POINTERS", *(f"{pointer[n]} {n} = arrays_.{n} + chunk_.{start[n]};" for n in arrays)),
+            _macro("GRADIENT", "arrays_.grad_" if "grad_" in arrays else "nullptr"),
+            _macro("POINTERS", *(f"{pointer[n]} {n} = {start[n]};" for n in arrays)),
             _macro("ALIGNED", " && ".join(f"on_16_bytes({n})" for n in arrays)),
             _macro(
                 "LOAD_VECTORS",

@@ -12,7 +12,8 @@ COLUMNS = ("lr_scale", "l1", "l2", "decay", "lo", "hi")
 # tags: int32 [rows, 4]
 TAGS = ("clip", "group", "set", "active")
 CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GROUP = range(4)  # tags.clip; the norm clips take their maximum from hi
-INACTIVE, DENSE, SPARSE = range(3)  # tags.active
+# tags.active; a STILL row's gradient counts in the norms, and the row stays where it is
+INACTIVE, DENSE, SPARSE, STILL = range(4)
 # scalars: float64 [4]
 SCALARS = ("unscale", "ema_rate", "skip", "unused")
 # chunks: int64 [n, 4]; begin and end index parameter and states, source is where the gradient of `begin` lies

@@ -109,7 +109,7 @@ def rounded(value: str, dtype: str) -> str:
 def update_text(rule, variant: Variant) -> str:
     """The text of a module whose function `update(chunks, want, tags, columns, numbers, scalars, row_sumsq,
     group_sumsq, layer_sumsq, layer_partials, *arrays)` updates every chunk whose row has tags.active == want. Beside
-    dense rows the running average of inactive ones goes on."""
+    dense rows the running average of those that stay where they are goes on."""
     arrays = layout.arrays(rule, variant)
     tag = {name: f"tags[row, {k}]" for k, name in enumerate(TAGS)}
     column = {name: f"columns[row, {k}]" for k, name in enumerate(COLUMNS)}
@@ -174,7 +174,7 @@ def follow(begin, end, scalars, {", ".join(arrays)}):
         ema_[i] = ema
 """
         otherwise = f"""
-        elif want == {layout.DENSE} and {tag["active"]} == {layout.INACTIVE}:
+        elif want == {layout.DENSE} and {tag["active"]} != {layout.SPARSE}:
             follow(chunks[c, 0], chunks[c, 1], scalars, {", ".join(arrays)})"""
 
     indent = "\n    ".join
@@ -217,7 +217,7 @@ def update(chunks, want, {tables}, {", ".join(arrays)}):
 
 def sumsq_text(grad: str) -> str:
     """The text of a module whose function `sumsq(chunks, want, tags, grad_, partials)` writes to partials[c] the sum of
-    squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want.
+    squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want. STILL rows are dense.
 
     A chunk is read as four streams side by side, with a sum each: one alone leaves the memory a third idle.
     """
@@ -229,7 +229,8 @@ def sumsq_text(grad: str) -> str:
 def sumsq(chunks, want, tags, grad_, partials):
     for c in prange(chunks.shape[0]):
         s0 = s1 = s2 = s3 = 0.0
-        if tags[chunks[c, 2], {TAGS.index("active")}] == want:
+        active = tags[chunks[c, 2], {TAGS.index("active")}]
+        if active == want or (active == {layout.STILL} and want == {layout.DENSE}):
             part = grad_[chunks[c, 3]:chunks[c, 3] + chunks[c, 1] - chunks[c, 0]]
             n = part.size // 4
             part0, part1, part2, part3 = part[:n], part[n:2 * n], part[2 * n:3 * n], part[3 * n:4 * n]
@@ -243,4 +244,22 @@ def sumsq(chunks, want, tags, grad_, partials):
                 x = {square.replace("NAME", "part")}
                 s0 += x * x
         partials[c] = (s0 + s1) + (s2 + s3)
+"""
+
+
+def fold_text() -> str:
+    """The text of a module whose function `fold(spans, partials, tags, unscale, row_sumsq, group_sumsq)` adds each
+    row's partials, those from spans[0, row] to spans[1, row], and the rows of each group, if there are groups."""
+    return f"""{head("float64")}
+
+@njit(parallel=False, **flags)
+def fold(spans, partials, tags, unscale, row_sumsq, group_sumsq):
+    group_sumsq[:] = 0.0
+    for row in range(row_sumsq.size):
+        total = 0.0
+        for c in range(spans[0, row], spans[1, row]):
+            total += partials[c]
+        row_sumsq[row] = total * unscale * unscale
+        if group_sumsq.size:
+            group_sumsq[tags[row, {TAGS.index("group")}]] += row_sumsq[row]
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuflow_kernels.update.layout import CLIP_GROUP, CLIP_NORM, CLIP_VALUE, COLUMNS, INACTIVE, TAGS
+from gpuflow_kernels.update.layout import CLIP_GROUP, CLIP_NORM, CLIP_VALUE, COLUMNS, INACTIVE, STILL, TAGS
 
 _LANGUAGE = {
     "sqrt": np.sqrt,
@@ -63,7 +63,7 @@ def step(rule, host, parameters, gradients, states):
     for k, (p, g, state) in enumerate(zip(parameters, gradients, states)):
         tags = dict(zip(TAGS, host.tags[k]))
         column = dict(zip(COLUMNS, host.columns[k]))
-        if tags["active"] == INACTIVE:
+        if tags["active"] in (INACTIVE, STILL):
             new_parameters.append(p.astype(np.float64))
             new_states.append(state)
             continue

@@ -1,6 +1,6 @@
 """FusedStep: clip, regularise and update any number of parameters in one pass, with the norm in another.
 
-    run = refresh (small tables to the device) + launch (norm partials, fold, update)
+    run = refresh (small tables to the device) + launch (norms, update)
 
 `launch` touches device memory only, allocates nothing and waits for nothing, so a CUDA graph can hold it.
 """
@@ -19,9 +19,7 @@ from gpuflow_kernels.update.layout import (
     CHUNK,
     CLIP_NORM,
     CLIP_VALUE,
-    DENSE,
     DTYPES,
-    INACTIVE,
     SPARSE,
     TAGS,
     Variant,
@@ -72,27 +70,64 @@ class _Plan:
     ready: dict = field(default_factory=dict)  # phase -> variant and packed arrays; "norm" -> dtype and packed gradient
 
 
-@dataclass
-class _Sums:
-    """Sums of squares, float64, on the device. row [rows], group [groups + 1], layer [rows, norms]."""
+@dataclass(frozen=True)
+class Rows:
+    """A sparse gradient on its way to the kernels: values [k * width], of which each `width` belong to row ids[k] of
+    the table that starts at element `begin`. first: how many blocks other sparse gradients of the step have before
+    it."""
 
-    row: object
-    group: object
-    layer: object
-    layer_partials: object
-    first_chunk: int = 0
+    row: int
+    ids: object
+    values: object
+    begin: int
+    width: int
+    first: int
 
-    def layer_partials_of(self, chunks):
-        return self.layer_partials[self.first_chunk : self.first_chunk + len(chunks)]
+    @property
+    def blocks(self) -> int:
+        """One for each id, and one where there is none, which finds that the row's norm is 0."""
+        return max(len(self.ids), 1)
 
 
 @dataclass(frozen=True)
 class Folds:
-    """Which partials belong to which row: first [rows + 1] on the device; filled, starts: rows that have any (host)."""
+    """Which partial sums belong to which row: first [rows + 1] on the device, spans [2, rows] (from, to) on the host;
+    filled: the rows that have any."""
 
     first: object
+    spans: np.ndarray
     filled: np.ndarray
-    starts: np.ndarray
+
+    @classmethod
+    def of(cls, owners: np.ndarray, rows: int, engine):
+        """owners: int64 [chunks], the row of each chunk, ascending."""
+        first = np.searchsorted(owners, np.arange(rows + 1)).astype(np.int64)
+        return cls(engine.constant(first), np.stack([first[:-1], first[1:]]), np.unique(owners))
+
+
+class Sums:
+    """Sums of squares, float64, on the device: row [rows], group [groups + 1] or None, layer [rows, norms].
+
+    folds: of the chunks, of which there are `dense`. norms: how many a rule with norms takes of each row. structs: what
+    an engine worked out for these buffers and keeps with them.
+    """
+
+    def __init__(self, engine, folds: Folds, rows: int, dense: int, groups: int | None = None, norms: int = 0):
+        zeros = engine.zeros
+        self.folds, self.dense = folds, dense
+        self.structs: dict = {}
+        self.row = zeros(rows, np.float64)
+        self.group = None if groups is None else zeros(groups + 1, np.float64)
+        self.layer = zeros((rows, norms), np.float64)
+        self.partials = zeros(dense, np.float64)
+        self.layer_partials = zeros((dense if norms else 0, norms), np.float64)
+        self.arrived = zeros(rows + 1, np.uint32)   # how many blocks of a row are done; all 0 between launches
+
+    def make_room(self, sparse: int, engine) -> None:
+        """Partial sums for as many rows of sparse gradients; allocates when there were never so many before."""
+        if len(self.partials) < self.dense + sparse:
+            self.partials = engine.zeros(self.dense + sparse, np.float64)
+            self.structs.pop("norms", None)
 
 
 class FusedStep:
@@ -133,15 +168,9 @@ class FusedStep:
         self.on_nonfinite = on_nonfinite
         self.tables = self.engine.tables(self.host)
         self._plan(buckets)
-        chunks = sum(len(p.chunks) for p in self.plans)
-        zeros = self.engine.zeros
-        self.partials = zeros(chunks, np.float64)
-        self.sums = _Sums(zeros(self.rows, np.float64), zeros(groups + 1, np.float64),
-                          zeros((self.rows, len(rule.norms)), np.float64),
-                          zeros((chunks if rule.layered else 0, len(rule.norms)), np.float64))
-        self.extra_sumsq = zeros(self.rows, np.float64)
         self._unscaled = False
         self._everything = True
+        self._marked: list[int] = []   # the SPARSE rows
         self.set_columns()
 
     @property
@@ -184,11 +213,13 @@ class FusedStep:
                 plan.ready.clear()
 
     def set_active(self, active):
-        """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE. An inactive row is not touched by `run`,
-        but for its running average, and is in no norm. Costs a comparison when nothing changed."""
+        """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE / STILL. INACTIVE and STILL rows are not
+        touched by `run`, but for their running average; the gradients of STILL ones count in the norms. Costs a
+        comparison when nothing changed."""
         now = self.host.tags[:, TAGS.index("active")]
         if not np.array_equal(now, active):
             now[:] = active
+            self._marked = np.flatnonzero(now == SPARSE).tolist()
             self._everything = True
 
     def rebind(self, bucket: int = 0, **arrays):
@@ -215,8 +246,9 @@ class FusedStep:
         unscale    factor that undoes a loss scale (1 / scale); None for none. The norms are those after it.
         ema_decay  decay of the running average, e.g. 0.999; needed when a bucket has `ema`.
         sparse     [(row, ids, values)]: gradients of embedding rows, unique ids [k] and values [k, width]; such a
-                   row's other elements and states stay as they are. Its gradient counts in the norms. This part
-                   allocates.
+                   row's other elements and states stay as they are. Its gradient counts in the norms. An id below 0
+                   stands for no row. Nothing is allocated where ids are int64, values of the dtype of the bucket's
+                   gradient, and no more rows came than ever before.
         between    called with group_sumsq (float64 [groups + 1], on the device) after the fold, before the update: the
                    place to add what other processes found.
         """
@@ -250,18 +282,18 @@ class FusedStep:
 
     def launch(self, *, sparse=(), between: Callable | None = None):
         """The kernels of one step, with the tables as they are on the device."""
-        sparse = [self._sparse_plan(*entry) for entry in sparse]
-        if self._clips_by_norm or self._unscaled or self.measure or self.host.scalars[2]:
-            self.take_norms(sparse)
+        rows = self._rows_of(sparse)
+        if self._clips_by_norm or self._unscaled or self.measure or self.host.scalars[_SKIP]:
+            self._take_norms(rows)
             if between is not None:
                 between(self.sums.group)
-        if self.rule.layered:
-            self._update_in_two_passes()
-        else:
+        for phase in ("prepare", "apply") if self.rule.layered else ("whole",):
             for plan in self.plans:
-                self._update(plan, "whole", plan.device_chunks, DENSE)
-        for plan, _, chunks, values in sparse:
-            self._update(plan, "whole", chunks, SPARSE, grad=values)
+                if phase not in plan.ready:
+                    plan.ready[phase] = self._variant_and_arrays(plan, phase)
+                variant, packed = plan.ready[phase]
+                self.engine.update(self.rule, variant, plan.device_chunks, plan.first_chunk, rows.get(id(plan), ()),
+                                   self.tables, self.sums, packed)
 
     # -- what can be read --------------------------------------------------------------------------------------------
 
@@ -288,79 +320,67 @@ class FusedStep:
             self.plans.append(_Plan(bucket, row, chunk, chunks, self.engine.constant(chunks)))
             owners.append(chunks[:, 2])
             row, chunk = row + bucket.rows, chunk + len(chunks)
-        self.folds = fold_table(np.concatenate(owners) if owners else np.zeros(0, np.int64), row, self.engine)
+        folds = Folds.of(np.concatenate(owners) if owners else np.zeros(0, np.int64), row, self.engine)
+        self.sums = Sums(self.engine, folds, row, chunk, self.groups, len(self.rule.norms))
 
-    def take_norms(self, sparse=()):
-        """The first two launches alone: sums of squares by chunk, then by row and group."""
+    def take_norms(self):
+        """The first launch alone: sums of squares by chunk, row and group."""
+        self._take_norms({})
+
+    def _take_norms(self, rows: dict):
+        if not len(self.sums.folds.filled):
+            self.sums.group[...] = 0.0   # no chunk, so no kernel to say so
+        pieces = []
         for plan in self.plans:
-            part = self.partials[plan.first_chunk : plan.first_chunk + len(plan.chunks)]
             if "norm" not in plan.ready:
                 plan.ready["norm"] = str(plan.bucket.grad.dtype), self.engine.pack([plan.bucket.grad])
-            dtype, packed = plan.ready["norm"]
-            self.engine.sumsq(dtype, plan.device_chunks, DENSE, self.tables, packed, part)
-        if sparse:
-            self.extra_sumsq[...] = 0
-            for _, row, chunks, values in sparse:
-                self._sparse_norm(row, chunks, values)
-        self.engine.fold(self.partials, self.folds, self.sums.row, self.tables["scalars"],
-                         self.extra_sumsq if sparse else None, self.tables["tags"][:, TAGS.index("group")],
-                         self.sums.group)
+            pieces.append((*plan.ready["norm"], plan.device_chunks, plan.first_chunk, rows.get(id(plan), ())))
+        self.engine.take_norms(pieces, self.tables, self.sums)
 
-    def _update_in_two_passes(self):
-        for plan in self.plans:
-            self._update(plan, "prepare", plan.device_chunks, DENSE)
-        self.engine.fold(self.sums.layer_partials, self.folds, self.sums.layer)
-        for plan in self.plans:
-            self._update(plan, "apply", plan.device_chunks, DENSE)
-
-    def _update(self, plan, phase, chunks, want, grad=None):
-        if grad is None:
-            if phase not in plan.ready:
-                plan.ready[phase] = self._variant_and_arrays(plan, phase, plan.bucket.grad)
-            variant, packed = plan.ready[phase]
-        else:
-            variant, packed = self._variant_and_arrays(plan, phase, grad)
-        self.sums.first_chunk = plan.first_chunk
-        self.engine.update(self.rule, variant, chunks, want, self.tables, self.sums, packed)
-
-    def _variant_and_arrays(self, plan, phase, grad):
+    def _variant_and_arrays(self, plan, phase):
         """The kernel variant that a bucket needs in a phase, and the arrays to hand it."""
         bucket = plan.bucket
-        variant = Variant(str(bucket.param.dtype), str(grad.dtype), bucket.master is not None, bucket.ema is not None,
-                          plan.stages if phase != "apply" else (), phase)
-        buffers = {"param_": bucket.param, "grad_": grad, "master_": bucket.master, "ema_": bucket.ema}
+        variant = Variant(str(bucket.param.dtype), str(bucket.grad.dtype), bucket.master is not None,
+                          bucket.ema is not None, plan.stages if phase != "apply" else (), phase)
+        buffers = {"param_": bucket.param, "grad_": bucket.grad, "master_": bucket.master, "ema_": bucket.ema}
         buffers |= {f"{name}_": array for name, array in bucket.state.items()}
         return variant, self.engine.pack([buffers[n] for n in layout.arrays(self.rule, variant)])
 
-    def _sparse_plan(self, row, ids, values):
+    def _rows_of(self, sparse) -> dict:
+        """{id of a plan: its Rows}. Raises ValueError where what is marked SPARSE and what came do not fit."""
+        if not sparse and not self._marked:
+            return {}
+        came = [row for row, _, _ in sparse]
+        if sorted(came) != self._marked:
+            raise ValueError(f"sparse gradients came for the rows {came}, but {self._marked} are marked so; each row "
+                             f"that set_active marks SPARSE ({SPARSE}) needs one, and no other takes one")
         if self.rule.layered:
             raise ValueError(
                 f"rule {self.rule.name!r} needs norms of whole parameters, which rows alone do not give; "
                 "make the gradient dense (sparse=False)"
             )
-        plan = next(p for p in self.plans if p.first_row <= row < p.first_row + p.bucket.rows)
-        local = row - plan.first_row
-        width = values.shape[1]
-        count = (plan.bucket.end[local] - plan.bucket.begin[local]) // max(width, 1)
-        if len(ids) != len(values) or width * count != plan.bucket.end[local] - plan.bucket.begin[local]:
-            raise ValueError(
-                f"sparse row {row}: expected ids [k] and values [k, width] with width dividing "
-                f"{plan.bucket.end[local] - plan.bucket.begin[local]}, got {ids.shape} and {values.shape}"
-            )
-        if self.host.tags[row, TAGS.index("active")] != SPARSE:
-            raise ValueError(
-                f"row {row} got a sparse gradient but is not marked so; "
-                f"call set_active with SPARSE ({SPARSE}) there (INACTIVE {INACTIVE}, DENSE {DENSE})"
-            )
-        values = values.reshape(-1)
-        # built with the ids' own array module: on a GPU the ids never come to the host
-        chunks = self.engine.sparse_chunks(ids, int(plan.bucket.begin[local]), width, row)
-        return plan, row, chunks, values
+        found: dict = {}
+        blocks = 0
+        for plan in self.plans:
+            for row, ids, values in sparse:
+                if plan.first_row <= row < plan.first_row + plan.bucket.rows:
+                    one = _checked_rows(plan.bucket, row, row - plan.first_row, ids, values, blocks)
+                    if one is not None:
+                        found.setdefault(id(plan), []).append(one)
+                        blocks += one.blocks
+        self.sums.make_room(blocks, self.engine)
+        return found
 
-    def _sparse_norm(self, row, chunks, values):
-        partials = self.engine.zeros(len(chunks), np.float64)
-        self.engine.sumsq(str(values.dtype), chunks, SPARSE, self.tables, self.engine.pack([values]), partials)
-        self.engine.add_rows(partials, row, self.extra_sumsq)
+
+def _checked_rows(bucket, row: int, local: int, ids, values, first: int) -> Rows | None:
+    """The Rows of a bucket's row `local`, in types that the kernels read; None for an empty table."""
+    begin, width = int(bucket.begin[local]), values.shape[1]
+    size = int(bucket.end[local]) - begin
+    if len(ids) != len(values) or width * (size // max(width, 1)) != size:
+        raise ValueError(f"sparse row {row}: expected ids [k] and values [k, width] with width dividing {size}, "
+                         f"got {ids.shape} and {values.shape}")
+    values = values.reshape(-1).astype(bucket.grad.dtype, copy=False)
+    return Rows(row, ids.astype(np.int64, copy=False), values, begin, width, first) if size else None
 
 
 def chunk_table(begin, end, first_row: int = 0, chunk: int = CHUNK) -> np.ndarray:
@@ -371,13 +391,6 @@ def chunk_table(begin, end, first_row: int = 0, chunk: int = CHUNK) -> np.ndarra
     within = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     start = begin[owner] + within * chunk
     return np.stack([start, np.minimum(start + chunk, end[owner]), owner + first_row, start], axis=1)
-
-
-def fold_table(owners: np.ndarray, rows: int, engine) -> Folds:
-    """owners: int64 [chunks], the row of each chunk, ascending."""
-    first = np.searchsorted(owners, np.arange(rows + 1)).astype(np.int64)
-    filled = np.flatnonzero(first[1:] > first[:-1])
-    return Folds(engine.constant(first), filled, first[filled])
 
 
 def engine_for(array):

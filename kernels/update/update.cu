@@ -13,9 +13,11 @@ typedef float param_t;
 typedef float grad_t;
 #define WIDTH 4
 #define THREADS 256
+#define MOST_SPARSE 1
+#define GRADIENT arrays_.grad_
 enum { CLIP_NORM = 2, CLIP_GROUP = 3, TAG_active = 3, TAG_clip = 0, TAG_group = 1, TAG_set = 2, TAG_COUNT = 4, COLUMN_hi = 5,
        COLUMN_lr_scale = 0, COLUMN_COUNT = 6, SCALAR_skip = 2, SCALAR_unscale = 0, NUMBER_COUNT = 1, NORM_COUNT = 0,
-       INACTIVE = 0, DENSE = 1, FOLLOWS = 0 };
+       DENSE = 1, SPARSE = 2, FOLLOWS = 0 };
 #define FIELDS param_t* param_; const grad_t* grad_;
 #define SETUP const real lr = real(number_[0] * column_[COLUMN_lr_scale]);
 #define POINTERS param_t* param_ = arrays_.param_ + chunk_.begin; const grad_t* grad_ = arrays_.grad_ + chunk_.source;
@@ -63,16 +65,16 @@ __device__ inline bool finite_(double x) { return x - x == 0.0; }
 // are more than the memory needs.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 update(const __grid_constant__ Arrays arrays_, const __grid_constant__ Tables tables_, const Chunk* chunks_, int chunk_count_,
-       int want_, int groups_, double* layer_partials_) {
-  if (blockIdx.x >= chunk_count_) return;
-  const Chunk chunk_ = chunks_[blockIdx.x];
+       long long first_chunk_, const __grid_constant__ Sparse sparse_, int groups_, const __grid_constant__ Fold fold_) {
+  const Piece piece_ = piece_of(chunks_, chunk_count_, first_chunk_, GRADIENT, sparse_, fold_.first);
+  const Chunk chunk_ = piece_.chunk;
   const int* tag_ = tables_.tags + chunk_.row * TAG_COUNT;
-  const bool wanted_ = tag_[TAG_active] == want_;
-  if (!wanted_ && !(FOLLOWS && want_ == DENSE && tag_[TAG_active] == INACTIVE)) return;
+  const bool wanted_ = piece_.sparse || tag_[TAG_active] == DENSE;
+  if (!wanted_ && (!FOLLOWS || tag_[TAG_active] == SPARSE)) return;
   if (tables_.scalars[SCALAR_skip] != 0.0) {
     for (int k_ = 0; k_ <= groups_; ++k_) if (!finite_(tables_.group_sumsq[k_])) return;
   }
-  if (!wanted_) {   // the running average of a row without a gradient
+  if (!wanted_) {   // the running average of a row that stays where it is
     for (long long i_ = chunk_.begin + threadIdx.x; i_ < chunk_.end; i_ += THREADS) { FOLLOW }
     return;
   }

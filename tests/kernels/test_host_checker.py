@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpuflow_kernels.update import CLIP_GROUP, rules
+from gpuflow_kernels.update.cases import Problem
 from tests.kernels.host import device
 
 pytestmark = pytest.mark.skipif(device.compiler() is None, reason="g++ is missing: apt-get install g++")
@@ -72,6 +74,44 @@ def test_the_device_goes_on_after_a_fault():
     with pytest.raises(device.KernelFault):
         _total({"EARLY": "if (lane == 3) return;"}, 0)
     assert _total({}, 0) == 499500
+
+
+# -- the sum by the block that arrives last ----------------------------------------------------------------------------
+
+
+class Faulty(device.HostDevice):
+    """Runs the kernels with one piece of their text replaced."""
+
+    def __init__(self, order, old, new):
+        super().__init__(order)
+        self.old, self.new = old, new
+
+    def function(self, text, name):
+        assert self.old in text
+        return super().function(text.replace(self.old, self.new), name)
+
+
+def _norms_of_three_steps(engine):
+    """[(found, expected)]; between the steps the partial sums become NaN, as memory that nobody has written yet."""
+    problem = Problem(rules.sgd, sizes=(3, 30000, 64, 20000), columns={"clip": CLIP_GROUP, "hi": 1.0}, engine=engine)
+    found = []
+    for _ in range(3):
+        problem.step.sums.partials[:] = np.nan
+        problem.new_gradients()
+        problem.step.run(0.0)
+        found.append((float(problem.step.norm(0)), float(np.linalg.norm(problem.bucket.grad.astype(float)))))
+    return found
+
+
+@pytest.mark.parametrize("order", device.ORDERS)
+@pytest.mark.parametrize(("old", "new"), [
+    ("", ""),
+    ("if (last && expected > 1) *arrived = 0u;", ""),
+    ("atomicAdd(arrived, 1u) == expected - 1", "atomicAdd(arrived, 1u) == expected - 2"),
+], ids=["sound", "counter not reset", "sum before the last block"])
+def test_sums_of_the_last_block(order, old, new):
+    found = _norms_of_three_steps(Faulty(order, old, new))
+    assert all(np.isclose(norm, expected, rtol=1e-12) for norm, expected in found) == (not old)
 
 
 # -- under the sanitizers, in a process of their own -------------------------------------------------------------------
@@ -145,8 +185,8 @@ def test_tail_one_too_far_is_caught():
 
 def every_kernel_sanitized():
     """Every rule with every strategy, each dtype, sparse rows and the norms, under the sanitizers, in three orders."""
-    from gpuflow_kernels.update import SPARSE, rules
-    from gpuflow_kernels.update.cases import Problem, every_strategy
+    from gpuflow_kernels.update import SPARSE
+    from gpuflow_kernels.update.cases import every_strategy
     from gpuflow_kernels.update.rules import RULES
 
     wide = (("bfloat16", True, True), ("float16", False, False), ("float64", False, True))

@@ -11,9 +11,11 @@ from gpuflow_kernels.update import (
     DENSE,
     INACTIVE,
     SPARSE,
+    STILL,
     Bucket,
     FusedStep,
     UpdateRule,
+    cuda_text,
     rules,
 )
 from gpuflow_kernels.update.cases import Problem, every_strategy, numpy_dtype
@@ -214,12 +216,53 @@ def test_sparse_rows_must_be_announced_and_fit():
     problem = Problem(rules.sgd, sizes=(600,))
     with pytest.raises(ValueError, match="set_active"):
         problem.step.run(0.1, sparse=[(0, np.array([1]), np.ones((1, 12), np.float32))])
+    problem.step.set_active([SPARSE])
+    with pytest.raises(ValueError, match="set_active"):
+        problem.step.run(0.1)
     with pytest.raises(ValueError, match="width"):
         problem.step.run(0.1, sparse=[(0, np.array([1]), np.ones((1, 11), np.float32))])
+    lamb = Problem(rules.lamb, sizes=(600,)).step
+    lamb.set_active([SPARSE])
     with pytest.raises(ValueError, match="dense"):
-        Problem(rules.lamb, sizes=(600,)).step.run(
-            0.1, rules.lamb.at(1), sparse=[(0, np.array([1]), np.ones((1, 12), np.float32))]
-        )
+        lamb.run(0.1, rules.lamb.at(1), sparse=[(0, np.array([1]), np.ones((1, 12), np.float32))])
+
+
+def test_ids_below_zero_and_no_ids_at_all(engine):
+    """They move nothing and count in no norm; the rows beside them do."""
+    columns = {"clip": CLIP_GROUP, "hi": 0.5}
+    one, two = (Problem(rules.adam, sizes=(5, 600, 36), columns=columns, engine=engine) for _ in range(2))
+    values = np.ones((3, 12), np.float32)
+    for problem, ids in ((one, np.array([-1, 7, -1])), (two, np.array([7]))):
+        problem.step.set_active([DENSE, SPARSE, SPARSE])
+        for _ in range(2):   # the second time every counter must be as it was
+            problem.step.run(0.1, rules.adam.at(2), sparse=[(2, np.zeros(0, np.int64), values[:0]),
+                                                            (1, ids, values[: len(ids)])])
+    assert one.bucket.param.tobytes() == two.bucket.param.tobytes()
+    dense = one.bucket.grad[:5].astype(float)
+    np.testing.assert_allclose(one.step.norm(0), np.sqrt(12 + dense @ dense), rtol=1e-12)
+
+
+def test_more_sparse_tables_than_one_launch_takes(host_device):
+    count = cuda_text.MOST_SPARSE + 2
+    steps = []
+    for engine in (host_device, None):
+        problem = Problem(rules.adam, sizes=(60,) * count, columns={"clip": CLIP_GROUP, "hi": 0.5}, engine=engine)
+        problem.step.set_active([SPARSE] * count)
+        given = [(row, np.array([row % 3, 3 + row % 2]), np.full((2, 12), row + 1.0)) for row in range(count)]
+        problem.step.run(0.1, rules.adam.at(1), sparse=given)
+        steps.append(problem)
+    assert host_device.launches == ["sumsq"] * 2 + ["update"] * 2
+    np.testing.assert_allclose(steps[0].step.norm(0), steps[1].step.norm(0), rtol=1e-12)
+    np.testing.assert_allclose(steps[0].bucket.param, steps[1].bucket.param, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [rules.adamw, rules.lamb], ids=lambda r: r.name)
+def test_still_rows_count_in_the_norm_and_stay(rule, engine):
+    problem = Problem(rule, sizes=(100, 70), columns={"clip": CLIP_GROUP, "hi": 0.5}, ema=True, engine=engine)
+    problem.step.set_active([DENSE, STILL])
+    problem.check_step(ema_decay=0.9)
+    g = problem.bucket.grad.astype(float)
+    np.testing.assert_allclose(problem.step.norm(0), np.sqrt(g @ g), rtol=1e-12)
 
 
 def test_between_sees_and_may_change_the_norms(engine):
@@ -314,27 +357,43 @@ def test_no_rows_and_only_empty_rows(engine):
 # -- what makes it fit for a GPU: launches, allocations, waiting -----------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("rule", "columns", "launches"),
-    [
-        (rules.adamw, {"clip": CLIP_GROUP, "hi": 1.0}, ["sumsq", "fold", "update"]),
-        (rules.adamw, {}, ["update"]),
-        (rules.lamb, {}, ["update", "fold", "update"]),
-        (rules.lamb, {"clip": CLIP_NORM, "hi": 1.0}, ["sumsq", "fold", "update", "fold", "update"]),
-    ],
-)
-def test_launches_copies_and_allocations_per_step(rule, columns, launches, host_device):
-    problem = Problem(rule, sizes=(5,) * 40, columns=columns, engine=host_device)
-    problem.step.run(0.1, rule.at(1))
-    before = host_device.allocations, host_device.copies
-    host_device.launches.clear()
+def _watched(step, *arguments, **more):
+    """One step in which nothing may wait for the device."""
     device.DeviceArray.watched = True
     try:
-        problem.step.run(0.1, rule.at(2))
+        step.run(*arguments, **more)
     finally:
         device.DeviceArray.watched = False
-    assert host_device.launches == launches
+
+
+@pytest.mark.parametrize(
+    ("rule", "columns"), [*((rule, every_strategy(9)) for rule in RULES.values()), (rules.adamw, {}), (rules.lamb, {})],
+    ids=lambda x: getattr(x, "name", "some" if x else "none"))
+def test_launches_copies_and_allocations_per_step(rule, columns, host_device):
+    """At most three launches, one small copy, nothing new and no waiting; whatever the rule and the strategies."""
+    problem = Problem(rule, sizes=(0, 5, 40, 64, 3, 7, 1, 8, 9), columns=columns, engine=host_device)
+    problem.step.run(0.1, [rule.at(1)] * 2)
+    before = host_device.allocations, host_device.copies
+    host_device.launches.clear()
+    _watched(problem.step, 0.1, [rule.at(2)] * 2)
+    assert host_device.launches == ["sumsq"] * bool(columns) + ["update"] * (1 + rule.layered)
     assert (host_device.allocations, host_device.copies) == (before[0], before[1] + 1)
+
+
+def test_sparse_steps_take_two_launches_and_grow_only(host_device):
+    """Varying ids: an allocation only where more rows come than ever before, and no waiting."""
+    problem = Problem(rules.adam, sizes=(5, 600, 1200), columns={"clip": CLIP_GROUP, "hi": 0.5}, engine=host_device)
+    problem.step.set_active([DENSE, SPARSE, SPARSE])
+    rng, most = np.random.default_rng(0), 0
+    for count in (3, 2, 0, 3, 9, 4, 9, 1, 10):
+        ids = [rng.permutation(50)[:count].view(device.DeviceArray) for _ in range(2)]
+        values = [np.ones((count, width), np.float32).view(device.DeviceArray) for width in (12, 24)]
+        before, now = host_device.allocations, 2 * max(count, 1)
+        host_device.launches.clear()
+        _watched(problem.step, 0.1, rules.adam.at(1), sparse=[*zip((1, 2), ids, values)])
+        assert host_device.launches == ["sumsq", "update"]
+        assert host_device.allocations - before == (now > most)
+        most = max(most, now)
 
 
 def test_the_double_notices_a_wait(host_device):

@@ -100,11 +100,11 @@ _built: dict = {}
 
 def kernels_of(step) -> list:
     """(text, name) of every kernel that a FusedStep launches as it is now, for `prepare`."""
-    found = [(cuda_text.sumsq_text("float32"), "fold")]
+    found = []
     for plan in step.plans:
         found.append((cuda_text.sumsq_text(str(plan.bucket.grad.dtype)), "sumsq"))
         for phase in ("prepare", "apply") if step.rule.layered else ("whole",):
-            variant, _ = step._variant_and_arrays(plan, phase, plan.bucket.grad)
+            variant, _ = step._variant_and_arrays(plan, phase)
             found.append((cuda_text.update_text(step.rule, variant), "update"))
     return found
 
@@ -180,13 +180,6 @@ class HostDevice(CudaEngine):
     def copy_to_device(self, target, source, size):
         self.copies += 1
         ctypes.memmove(target.ctypes.data, source.ctypes.data, size)
-
-    def sparse_chunks(self, ids, base, width, row):
-        ids = np.asarray(ids, np.int64)
-        begin = base + ids * width
-        return np.stack([begin, begin + width, np.full_like(ids, row), np.arange(len(ids)) * width], axis=1).view(
-            DeviceArray
-        )
 
     def function(self, text, name):
         def kernel(grid, block, arguments):

@@ -5,13 +5,14 @@
 First every row of the kernel table on one large parameter, in GB/s by the bytes that the table says must move, beside
 the memory's own speed taken in the same rounds: a copy for kernels that write, a plain read for the norm. Then one
 optimizer step (AdamW after a clip by global norm) on the parameter sets: on the CPU beside a hand-written two-pass
-Numba loop, on a GPU beside torch where it can be imported, and replayed from a CUDA graph. Without --device: the GPU
-where CuPy sees one, else the CPU. Other frameworks on the CPU: bench/peers_kernels.py.
+Numba loop, on a GPU beside torch and optax where they can be imported, and replayed from a CUDA graph. Without
+--device: the GPU where CuPy sees one, else the CPU. Other frameworks on the CPU: bench/peers_kernels.py.
 """
 
 import argparse
 import gc
 import importlib.util
+import os
 
 from bench import adamw_steps as steps
 from bench.harness import record, table
@@ -32,7 +33,7 @@ class Cpu(speed.Cpu):
 
 
 class Gpu(speed.Gpu):
-    """Beside torch where it can be imported, and replayed from a CUDA graph."""
+    """Beside torch and optax where they can be imported, and replayed from a CUDA graph."""
 
     sets = ("gpt2", "resnet50", "small", "billion")
 
@@ -45,6 +46,13 @@ class Gpu(speed.Gpu):
             if torch.cuda.is_available():
                 found["torch fused"] = steps.torch_step(sizes, "cuda", fused=True)
                 found["torch fused, graph"] = self._torch_graph(torch, sizes)
+        if importlib.util.find_spec("jax") and importlib.util.find_spec("optax"):
+            # before its import: memory as it is asked for, and given back
+            os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "XLA_PYTHON_CLIENT_ALLOCATOR": "platform"}
+            import jax
+
+            if jax.default_backend() == "gpu":
+                found["optax flat"] = steps.MAKERS["optax flat"](sizes)   # its best case, and no minutes of compilation
         return found
 
     def _graph(self, step):

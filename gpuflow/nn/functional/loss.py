@@ -305,7 +305,8 @@ def kl_div(input, label, reduction="mean", log_target=False, name=None):
     check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
     out = _do("kl_div", input, label, log_target=log_target)
     if reduction == "batchmean":
-        return _do("sum", out, **_ALL) / max(input.shape[0] if input.shape else 1, 1)
+        rows = _do("sum", out, axis=tuple(range(1, out.ndim)), keepdim=False) if out.ndim > 1 else out
+        return _do("mean", rows, **_ALL)          # not over input.shape[0], which a Program may not know
     return _reduced("kl_div", out, reduction)
 
 

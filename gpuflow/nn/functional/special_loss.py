@@ -56,9 +56,6 @@ def rnnt_loss(input, label, input_lengths, label_lengths, blank=0, fastemit_lamb
     early counts that much more in the gradient (Yu et al., 2021).
     """
     loss = _do("rnnt_loss", input, label, input_lengths, label_lengths, blank=blank, fastemit=float(fastemit_lambda))
-    check_reduction("rnnt_loss", reduction)
-    if reduction == "mean":
-        return _total(loss) / loss.shape[0]
     return _reduced("rnnt_loss", loss, reduction)
 
 
@@ -142,7 +139,7 @@ def adaptive_log_softmax_with_loss(input, label, head_weight, tail_weights, cuto
     """Softmax over very many classes, the rare ones in clusters with smaller projections (Grave et al., 2016).
 
     input: [N, D] or [D]; label: [N] or []. head_weight: [D, cutoffs[0] + clusters]; tail_weights: pairs ([D, d],
-    [d, size of the cluster]). cutoffs: rising class numbers where clusters begin, without the number of classes.
+    [d, size of the cluster]). cutoffs: rising class numbers where clusters begin, then the number of classes.
     Returns (log probability of each label, minus their mean).
     """
     alone = len(label.shape) == 0

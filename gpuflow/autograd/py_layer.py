@@ -3,6 +3,7 @@ from typing import Any
 
 from gpuflow import device
 from gpuflow.autograd import tape
+from gpuflow.dispatch import in_dynamic_mode, mode
 from gpuflow.errors import explain
 from gpuflow.tensor import Tensor
 
@@ -133,6 +134,9 @@ class PyLayer:
         """Runs forward, and records the layer when one of the tensors needs a gradient."""
         context = PyLayerContext()
         tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        if not in_dynamic_mode():
+            return mode().own_gradient(cls.__name__, lambda *_: cls.forward(context, *args, **kwargs), tensors,
+                                       lambda *grads: cls.backward(context, *grads))
         with tape.no_grad():
             result = cls.forward(context, *args, **kwargs)
         raw = list(result) if isinstance(result, tuple | list) else [result]

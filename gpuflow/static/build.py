@@ -41,6 +41,12 @@ class Build:
         return target
 
 
+    def own_gradient(self, where, forward, inputs, backward):
+        """forward(*inputs), whose gradient is what backward makes of those of its results; see PyLayer."""
+        from gpuflow.static.calls import with_own_gradient
+
+        return with_own_gradient(where, forward, inputs, backward)
+
     def training_call(self, function, args, kwargs):
         """See dispatch.trains: the program remembers the call, for `Program.clone(for_test=True)`."""
         call = Call(programs.default_main_program().current_block(), function, args, kwargs)

@@ -117,7 +117,7 @@ class OwnGradient(Operator):
         return [*super().writes(), *computed(self.block)]
 
     def bind(self, plan):
-        steps = plan.bind_block(self.block.ops, self.results)
+        steps = plan.bind_block(self.block.ops, [r for r in self.results if r is not None])
         pairs = [(plan.at(out), plan.at(r)) for out, r in zip(self.outputs, self.results)]
 
         def step(env):
@@ -141,7 +141,7 @@ class OwnGradient(Operator):
             if len(found) != many:
                 raise ValueError(explain(f"backward_fn of {self.type}", f"a gradient for each of {many} inputs",
                                          str(len(found))))
-            results = [value_in(program, found[k]) for k, _ in pairs]
+            results = [None if found[k] is None else value_in(program, found[k]) for k, _ in pairs]
         back = OwnGradient(f"{self.type}_grad", [g for g in grads if g is not None], way, results,
                            [g for _, g in pairs], None)
         back.training = True

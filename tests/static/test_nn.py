@@ -69,6 +69,37 @@ def test_a_function_with_a_gradient_of_its_own(exe):
     assert a.grad.item() == 7.0
 
 
+class Steep(paddle.autograd.PyLayer):
+    """x * w + c, whose gradients are told to be other ones."""
+
+    @staticmethod
+    def forward(ctx, x, scale, w):
+        ctx.save_for_backward(x, x * w)
+        ctx.scale = scale
+        return x * w + scale
+
+    @staticmethod
+    def backward(ctx, g):
+        _, product = ctx.saved_tensor()
+        return g * product * ctx.scale, None
+
+
+def test_a_pylayer_in_a_program_and_in_a_traced_function(exe):
+    x, w = static.data("x", [None, 2]), paddle.to_tensor([2.0, 3.0])
+    x.stop_gradient = w.stop_gradient = False
+    out = Steep.apply(x, 10.0, w)
+    gradient, to_w = static.gradients(out.sum(), [x, w])
+    array = np.array([[1.0, -1.0]], "float32")
+    found = exe.run(feed={"x": array}, fetch_list=[out, gradient, to_w])
+    np.testing.assert_array_equal(found[0], [[12, 7]])
+    np.testing.assert_array_equal(found[1], [[20, -30]])
+    np.testing.assert_array_equal(found[2], [0, 0])
+    paddle.disable_static()
+    given = paddle.to_tensor(array, stop_gradient=False)
+    paddle.jit.to_static(lambda t: Steep.apply(t, 10.0, w))(given).sum().backward()
+    np.testing.assert_array_equal(given.grad.numpy(), [[20, -30]])
+
+
 def test_py_func_calls_python_with_tensors_and_takes_its_gradient(exe):
     x = static.data("x", [None, 2])
     x.stop_gradient = False

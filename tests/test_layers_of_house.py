@@ -24,9 +24,9 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"param", "regularizer", "functional", "fft", "linalg", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"}),
-     frozenset({"distribution"}), frozenset({"vision"})),
+     frozenset({"distribution"})),
     (frozenset({"jit", "static/io"}), frozenset({"incubate"}), frozenset({"distributed"}),
-     frozenset({"framework"}), frozenset({"utils"})),
+     frozenset({"framework"}), frozenset({"vision"}), frozenset({"utils"})),
     (frozenset({"hapi", "callbacks", "viz"}),),
     (frozenset({"cli", "__main__"}),),
 )

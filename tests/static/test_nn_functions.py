@@ -5,7 +5,12 @@ import pytest
 import gpuflow as paddle
 from gpuflow import static
 from gpuflow.nn import functional as F
-from tests.golden import nn_conv_pool_norm_cases as layers, nn_loss_cases as losses, nn_special_loss_cases as special
+from tests.golden import (
+    nn_conv_pool_norm_cases as layers,
+    nn_loss_cases as losses,
+    nn_special_loss_cases as special,
+    nn_vision_cases as pictures,
+)
 
 NUMBERS = {**losses.CASES, **special.CASES}
 NEED_NUMBERS = {"embedding max_norm", "one_hot default"}   # change a table, choose a size by the numbers
@@ -60,3 +65,11 @@ def test_convolution_pooling_and_normalisation(name):
     function, _, arguments = layers.CASES[name]
     x, *rest = layers.inputs(name).items()
     agree(getattr(F, function), [x[1]], dict(rest) | arguments, lambda a: a is x[1])
+
+
+@pytest.mark.parametrize("name", pictures.CASES)
+def test_pictures(name):
+    function, shapes, arguments = pictures.CASES[name]
+    rng = np.random.default_rng(0)
+    agree(getattr(F, function), [rng.standard_normal(s).astype(np.float32) for s in shapes.values()], arguments,
+          lambda x: True)

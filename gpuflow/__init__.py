@@ -4,9 +4,10 @@ The core is imported here; the rooms above it (nn, optimizer, io, ...) when they
 type checkers that a name is public.
 """
 import importlib
+import math as _math
 from typing import TYPE_CHECKING
 
-from gpuflow import device as device, dtypes, methods
+from gpuflow import device as device, dtypes, linalg as linalg, methods
 from gpuflow._version import __version__ as __version__
 from gpuflow.autograd.modes import (
     enable_grad as enable_grad,
@@ -64,6 +65,11 @@ from gpuflow.tensor import (
 
 dtype = dtypes.DType
 bool = dtypes.bool_
+cat = concatenate = concat  # noqa: F405
+inverse = linalg.inv
+half, float, double, cfloat, cdouble = float16, float32, float64, complex64, complex128
+pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
+globals().update(methods.FUNCTIONS)
 
 if TYPE_CHECKING:
     from gpuflow import (
@@ -89,7 +95,7 @@ _ROOMS = ("amp", "autograd", "callbacks", "distribution", "fft", "framework", "h
           "linalg", "metric", "nn", "optimizer", "regularizer", "static", "text", "utils", "vision", "viz")
 _LINALG = ("cholesky", "cholesky_inverse", "cholesky_solve", "cond", "corrcoef", "cov", "eig", "eigvals", "eigvalsh",
            "householder_product", "inv", "lstsq", "lu", "lu_unpack", "matrix_power", "multi_dot", "ormqr",
-           "pca_lowrank", "pinv", "qr", "slogdet", "solve", "svd_lowrank", "triangular_solve")
+           "pca_lowrank", "pinv", "qr", "slogdet", "solve", "svd_lowrank", "triangular_solve", "vecdot")
 _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param", "create_parameter": "nn.create",
               "enable_static": "static.build", "disable_static": "static.build", "Model": "hapi.model",
               "summary": "hapi.summary", "flops": "hapi.flops", **dict.fromkeys(_LINALG, "linalg")}

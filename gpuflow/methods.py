@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from gpuflow import device, dtypes
+from gpuflow import device, dtypes, linalg as decompositions
 from gpuflow.autograd import tape
 from gpuflow.autograd.eager import one_module
 from gpuflow.dispatch import call, call_inplace, in_dynamic_mode
@@ -42,21 +42,23 @@ _NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensor
                "tril_indices", "triu_indices", "where", "zeros", "zeros_like", "numel", "tolist", "rand", "randint",
                "randint_like", "randn", "randperm", "standard_normal", "uniform", "normal", "bernoulli", "block_diag",
                "broadcast_shapes", "cartesian_prod", "column_stack", "complex", "dstack", "hstack", "is_complex",
-               "is_floating_point", "is_integer", "logspace", "multiplex", "polar", "row_stack",
+               "is_floating_point", "is_integer", "logspace", "multi_dot", "multiplex", "polar", "row_stack",
                "shard_index", "vstack"}
 _FAMILIES = (math, reduction, manipulation, linalg, search, creation, random, complexes, joining, numeric, placing,
-             statistics)
+             statistics, decompositions)
 _ALIASES = {"bitwise_invert": "bitwise_not", "clamp": "clip", "div": "divide", "eq": "equal", "ge": "greater_equal",
             "gt": "greater_than", "le": "less_equal", "lt": "less_than", "mul": "multiply", "ne": "not_equal",
             "sub": "subtract", "swapdims": "swapaxes", "true_divide": "divide"}
-_INPLACE = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atanh", "bitwise_and", "bitwise_not",
-            "bitwise_or", "bitwise_xor", "cast", "ceil", "clip", "cos", "cosh", "cumprod", "cumsum", "digamma",
-            "divide", "erf", "erfinv", "exp", "expm1", "floor", "floor_divide", "frac", "gammainc", "gammaincc",
-            "gammaln", "i0", "index_add", "index_fill", "index_put", "lerp", "lgamma", "log", "log10", "log1p", "log2",
+_INPLACE = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atanh", "bitwise_and", "bitwise_left_shift",
+            "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "cast", "ceil", "clip", "copysign",
+            "cos", "cosh", "cumprod", "cumsum", "digamma", "divide", "erf", "erfinv", "exp", "expm1", "floor",
+            "floor_divide", "frac", "gammainc", "gammaincc", "gammaln", "gcd", "hypot", "i0", "index_add",
+            "index_fill", "index_put", "lcm", "ldexp", "lerp", "lgamma", "log", "log10", "log1p", "log2",
             "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill", "mod", "multigammaln",
             "multiply", "nan_to_num", "neg", "polygamma", "pow", "put_along_axis", "reciprocal", "remainder", "round",
-            "rsqrt", "scale", "scatter", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "subtract", "tan", "tanh",
-            "tril", "triu", "trunc"]
+            "rsqrt", "scale", "scatter", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan",
+            "tanh", "tril", "triu", "trunc"]
+_INPLACE_ALIASES = ("clamp", "div", "mul", "sub")
 _RESHAPING = ["flatten", "reshape", "squeeze", "t", "transpose", "unsqueeze"]
 _CASTS = {"bool": "bool", "byte": "uint8", "char": "int8", "double": "float64", "float": "float32", "half": "float16",
           "int": "int32", "long": "int64", "short": "int16",
@@ -419,7 +421,7 @@ def _install_on_tensor() -> None:
         setattr(Tensor, name + "_", inplace(function) if hasattr(function, "op") else _written(function))
     for name in _RESHAPING:
         setattr(Tensor, name + "_", _reshaped(getattr(Tensor, name)))
-    for name in ("clamp", "div", "mul", "sub"):
+    for name in _INPLACE_ALIASES:
         setattr(Tensor, name + "_", getattr(Tensor, _ALIASES[name] + "_"))
     for name in ("empty", "ones", "zeros"):
         setattr(Tensor, f"new_{name}", _new(getattr(creation, name)))
@@ -430,3 +432,6 @@ def _install_on_tensor() -> None:
 
 
 _install_on_tensor()
+# what gpuflow has as functions as well: other names, and those that write into their first argument
+FUNCTIONS = {name: getattr(Tensor, name) for name in (*_ALIASES, *(f"{name}_" for name in (
+    *_INPLACE, *_RESHAPING, *_INPLACE_ALIASES, "bernoulli", "normal")))}

@@ -306,3 +306,15 @@ def test_a_loss_formats_as_a_number():
     loss = gpuflow.to_tensor(0.25)
     assert f"{loss} {loss:.3f} {gpuflow.to_tensor(3)}" == "0.25 0.250 3"
     assert f"{gpuflow.to_tensor([0.25]):.1f}" == "0.2" and f"{gpuflow.to_tensor([0.25])}".startswith("Tensor(shape=[1]")
+
+
+def test_functions_that_are_methods_by_another_name():
+    x = gpuflow.to_tensor([1.0, 4.0])
+    assert gpuflow.sqrt_(x) is x and x.tolist() == [1.0, 2.0]
+    assert gpuflow.gt(x, gpuflow.ones([2])).tolist() == [False, True]
+    assert gpuflow.reshape_(x, [2, 1]).shape == [2, 1]
+    whole = gpuflow.to_tensor([4, 6])
+    gpuflow.gcd_(whole, gpuflow.to_tensor([6, 4]))
+    assert whole.tolist() == [2, 2] and gpuflow.inverse(gpuflow.eye(2)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert gpuflow.cat([x, x]).shape == [4, 1] and gpuflow.half is gpuflow.float16
+    assert gpuflow.eye(3).slogdet().shape == gpuflow.linalg.slogdet(gpuflow.eye(3)).shape

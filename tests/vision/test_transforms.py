@@ -59,6 +59,14 @@ def test_random_ones_repeat_and_share_their_draw():
     assert T.RandomCrop(8, pad_if_needed=True)(PICTURE).shape == (8, 8, 3)
 
 
+def test_random_resized_crop():
+    crop = T.RandomResizedCrop((5, 7))
+    assert {crop(PICTURE).shape for _ in range(5)} == {(5, 7, 3)}
+    assert len({crop(PICTURE).tobytes() for _ in range(5)}) > 1
+    whole = T.RandomResizedCrop(4, scale=(9, 9))  # never fits: the middle
+    np.testing.assert_array_equal(whole(PICTURE), T.resize(PICTURE[:, 0:5], (4, 4)))
+
+
 def test_pil_pictures_stay_pil():
     Image = pytest.importorskip("PIL.Image")
     picture = Image.fromarray(PICTURE)

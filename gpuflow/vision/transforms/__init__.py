@@ -20,6 +20,7 @@ from gpuflow.vision.transforms.objects import (
     Pad,
     RandomCrop,
     RandomHorizontalFlip,
+    RandomResizedCrop,
     RandomVerticalFlip,
     Resize,
     ToTensor,
@@ -27,5 +28,6 @@ from gpuflow.vision.transforms.objects import (
 )
 
 __all__ = ["BaseTransform", "CenterCrop", "Compose", "Grayscale", "Normalize", "Pad", "RandomCrop",
-           "RandomHorizontalFlip", "RandomVerticalFlip", "Resize", "ToTensor", "Transpose", "adjust_brightness",
-           "center_crop", "crop", "hflip", "normalize", "pad", "resize", "to_grayscale", "to_tensor", "vflip"]
+           "RandomHorizontalFlip", "RandomResizedCrop", "RandomVerticalFlip", "Resize", "ToTensor", "Transpose",
+           "adjust_brightness", "center_crop", "crop", "hflip", "normalize", "pad", "resize", "to_grayscale",
+           "to_tensor", "vflip"]

@@ -172,3 +172,28 @@ class RandomCrop(BaseTransform):
 
     def _apply_image(self, img):
         return F.crop(self._bordered(img), *self.params)
+
+
+class RandomResizedCrop(BaseTransform):
+    """A random rectangle, resized to `size` (Szegedy et al., 2014). scale: its share of the picture's area. ratio: its
+    width by its height. A rectangle that does not fit ten times gives way to the largest one in the middle."""
+
+    def __init__(self, size, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), interpolation="bilinear", keys=None):
+        super().__init__(keys)
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.scale, self.ratio, self.interpolation = scale, ratio, interpolation
+
+    def _get_params(self, inputs):
+        rng, (height, width) = random.host_rng(), np.shape(inputs[self.keys.index("image")])[:2]
+        for _ in range(10):
+            area = height * width * rng.uniform(*self.scale)
+            ratio = np.exp(rng.uniform(*np.log(self.ratio)))
+            w, h = int(np.rint(np.sqrt(area * ratio))), int(np.rint(np.sqrt(area / ratio)))
+            if 0 < w <= width and 0 < h <= height:
+                return int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w
+        ratio = np.clip(width / height, *self.ratio)
+        w, h = min(width, int(np.rint(height * ratio))), min(height, int(np.rint(width / ratio)))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+    def _apply_image(self, img):
+        return F.resize(F.crop(img, *self.params), self.size, self.interpolation)

@@ -55,7 +55,10 @@ class Build:
         return call.result
 
     def keep(self, tensor: Tensor) -> None:
-        """A layer's buffer: the startup program gives it the numbers that it has now."""
+        """A layer's buffer: the startup program gives it the numbers that it has now. One that ops of the program make
+        (a Variable) is made anew in every run."""
+        if isinstance(tensor, Variable):
+            return
         tensor.persistable = True
         programs.default_startup_program().current_block().append(Initialise(tensor, _Given(tensor._array.copy())))
 

@@ -298,6 +298,21 @@ class _Space(types.ModuleType):
         return _checked_call(found, name, None if isinstance(theirs, real.ufunc) else _signature(theirs))
 
 
+class _Special(types.ModuleType):
+    """SciPy's special functions under the names that cupyx has."""
+
+    def __getattr__(self, name):
+        import scipy.special
+
+        if name.startswith("__") or name not in _SPECIAL:
+            raise AttributeError(name)
+        return _checked_call(getattr(scipy.special, name), name)
+
+
+_SPECIAL = ("digamma", "erf", "erfinv", "gammainc", "gammaincc", "gammaln", "i0", "i0e", "i1", "i1e", "polygamma",
+            "zeta")
+
+
 def make():
     """(cupy, cupyx): fresh stand-ins for the two modules."""
     cupy = _Space("cupy", np, real)
@@ -319,8 +334,7 @@ def make():
         np.add.at(target._a, _index(index), _plain(values))
 
     cupyx.scatter_add = scatter_add
-    cupyx.scipy = types.SimpleNamespace(special=types.SimpleNamespace(
-        erf=lambda x: ndarray(np.vectorize(__import__("math").erf, otypes=[x._a.dtype])(x._a))))
+    cupyx.scipy = types.SimpleNamespace(special=_Special("cupyx.scipy.special"))
     return cupy, cupyx
 
 

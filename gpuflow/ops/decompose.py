@@ -39,8 +39,14 @@ def _checked(where, forward):
         raise ValueError(explain(where, "matrices that it exists for", str(error))) from error
 
 
-def _triangle(xp, x, lower=True):
-    return x * (np.tri(x.shape[-1]) if lower else np.tri(x.shape[-1]).T).astype(x.dtype)
+def _eye(xp, x):
+    """The identity beside the matrices x."""
+    return xp.asarray(np.eye(x.shape[-1]).astype(x.dtype))
+
+
+def _lower(xp, x):
+    """Ones on and below the diagonal, beside the matrices x."""
+    return xp.asarray(np.tri(x.shape[-1]).astype(x.dtype))
 
 
 @op("inv", infer=_same_square("inv"), saves=("out",))
@@ -79,15 +85,14 @@ def solve_grad(xp, g, saved):
 @op("cholesky", infer=_same_square("cholesky"), saves=("out",))
 def cholesky(xp, x):
     """The lower triangular l with l @ l.T = x, for symmetric positive definite x."""
-    out = _checked("cholesky", lambda: xp.linalg.cholesky(x))
-    return out
+    return _checked("cholesky", lambda: xp.linalg.cholesky(x))
 
 
 @cholesky.grad
 def cholesky_grad(xp, g, saved):
     low = saved.out
     half = xp.matmul(_t(low), g)
-    half = half * (np.tri(half.shape[-1]) - 0.5 * np.eye(half.shape[-1])).astype(half.dtype)
+    half = half * (_lower(xp, half) - _eye(xp, half) * 0.5)
     inner = solve(xp, _t(low), _t(solve(xp, _t(low), _t(half))))
     return ((inner + _t(inner)) * 0.5,)
 
@@ -136,9 +141,9 @@ def eigh(xp, x, *, lower=True):
 @eigh.grad
 def eigh_grad(xp, g, saved, *, lower=True):
     to_values, to_vectors = g
-    v, n = saved.vectors, saved.values.shape[-1]
+    v = saved.vectors
     inner = xp.matmul(_t(v), to_vectors) * _gaps(xp, saved.values)
-    inner = inner + to_values.reshape((*to_values.shape, 1)) * np.eye(n).astype(v.dtype)
+    inner = inner + to_values.reshape((*to_values.shape, 1)) * _eye(xp, v)
     out = xp.matmul(v, xp.matmul(inner, _t(v)))
     return ((out + _t(out)) * 0.5,)
 
@@ -167,7 +172,7 @@ def svd_grad(xp, g, saved, *, full=False):
     row, column = s.reshape((*s.shape[:-1], 1, s.shape[-1])), s.reshape((*s.shape, 1))
     j = gaps * xp.matmul(_t(u), to_u)
     k = gaps * xp.matmul(vh, to_v)
-    inner = (j + _t(j)) * row + column * (k + _t(k)) + to_s.reshape((*s.shape, 1)) * np.eye(s.shape[-1]).astype(s.dtype)
+    inner = (j + _t(j)) * row + column * (k + _t(k)) + to_s.reshape((*s.shape, 1)) * _eye(xp, s)
     out = xp.matmul(xp.matmul(u, inner), vh)
     if u.shape[-2] > s.shape[-1]:
         rest = to_u / row
@@ -199,8 +204,8 @@ def qr_grad(xp, g, saved, *, complete=False):
                                  "wanted", f"q {list(q.shape)} and r {list(r.shape)}"))
     to_q, to_r = g
     inner = xp.matmul(r, _t(to_r)) - xp.matmul(_t(to_q), q)
-    low = inner * np.tri(inner.shape[-1]).astype(inner.dtype)
-    both = low + _t(low) - inner * np.eye(inner.shape[-1]).astype(inner.dtype)
+    low = inner * _lower(xp, inner)
+    both = low + _t(low) - inner * _eye(xp, inner)
     return (_t(solve(xp, r, _t(to_q + xp.matmul(q, both)))),)
 
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import integer
+from gpuflow.functional.arguments import integer, known
 from gpuflow.functional.manipulation import flatten, reshape, stack
 from gpuflow.functional.search import nonzero, put_along_axis, where
 from gpuflow.ops.registry import OPS, normal_axis
@@ -81,7 +81,8 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     names = {"sum": "add", "prod": "multiply", "mean": "mean", "amax": "amax", "amin": "amin"}
     if reduce not in names:
         raise ValueError(explain("scatter_reduce", f"reduce among {list(names)}", repr(reduce)))
-    src = call(OPS["getitem"], (src,), {"index": tuple(slice(0, n) for n in index.shape)})
+    src = call(OPS["getitem"], (src,), {
+        "index": tuple(slice(0, known("scatter_reduce", index, a)) for a in range(index.ndim))})
     return put_along_axis(input, index, src, dim, names[reduce], include_self, broadcast=False)
 
 

@@ -54,8 +54,16 @@ from gpuflow.functional.random import *  # noqa: F403
 from gpuflow.functional.reduction import *  # noqa: F403
 from gpuflow.functional.search import *  # noqa: F403
 from gpuflow.functional.statistics import *  # noqa: F403
-from gpuflow.random import get_rng_state as get_rng_state, seed as seed, set_rng_state as set_rng_state
+from gpuflow.random import (
+    Generator as Generator,
+    get_cuda_rng_state as get_cuda_rng_state,
+    get_rng_state as get_rng_state,
+    seed as seed,
+    set_cuda_rng_state as set_cuda_rng_state,
+    set_rng_state as set_rng_state,
+)
 from gpuflow.tensor import (
+    Size as Size,
     Tensor as Tensor,
     from_dlpack as from_dlpack,
     is_tensor as is_tensor,
@@ -66,7 +74,9 @@ from gpuflow.tensor import (
 dtype = dtypes.DType
 bool = dtypes.bool_
 cat = concatenate = concat  # noqa: F405
-inverse = linalg.inv
+inverse, norm = linalg.inv, linalg.norm
+ger = outer  # noqa: F405
+manual_seed = seed
 half, float, double, cfloat, cdouble = float16, float32, float64, complex64, complex128
 pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 globals().update(methods.FUNCTIONS)
@@ -98,7 +108,9 @@ _LINALG = ("cholesky", "cholesky_inverse", "cholesky_solve", "cond", "corrcoef",
            "pca_lowrank", "pinv", "qr", "slogdet", "solve", "svd_lowrank", "triangular_solve", "vecdot")
 _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param", "create_parameter": "nn.create",
               "enable_static": "static.build", "disable_static": "static.build", "Model": "hapi.model",
-              "summary": "hapi.summary", "flops": "hapi.flops", **dict.fromkeys(_LINALG, "linalg")}
+              "summary": "hapi.summary", "flops": "hapi.flops", **dict.fromkeys(_LINALG, "linalg"),
+              **dict.fromkeys(("adaptive_avg_pool1d", "conv1d", "conv2d", "conv3d", "group_norm", "layer_norm"),
+                              "nn.functional")}
 
 
 def __getattr__(name):

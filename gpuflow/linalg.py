@@ -5,13 +5,13 @@ import numpy as np
 
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
+from gpuflow.functional import reduction
 from gpuflow.functional.creation import eye, zeros_like
 from gpuflow.functional.joining import matrix_transpose
 from gpuflow.functional.linalg import matmul
 from gpuflow.functional.manipulation import diagonal, reshape, squeeze, tril, triu, unsqueeze
 from gpuflow.functional.numeric import cross
 from gpuflow.functional.random import randn
-from gpuflow.functional.reduction import norm
 from gpuflow.functional.search import where
 from gpuflow.ops.registry import OPS, normal_axis
 from gpuflow.tensor import Tensor, to_tensor
@@ -56,12 +56,24 @@ def vector_norm(x, p=2.0, axis=None, keepdim=False, name=None, *, dtype=None, ou
     return _do("norm", x, p=float(p), axis=axis, keepdim=keepdim)
 
 
+def norm(x, p=None, axis=None, keepdim=False, dtype=None, name=None):
+    """The norm of all elements or over one axis, as `vector_norm`; over a pair of axes, as `matrix_norm`.
+
+    p: None is 2 over elements and "fro" over matrices; "nuc" means matrices, of a 2-d x without axis too. dtype: x is
+    converted to it first.
+    """
+    pair = list(range(x.ndim)) if axis is None and p == "nuc" else axis
+    if p in ("nuc", 2, -2) and isinstance(pair, list | tuple) and len(pair) == 2:
+        return matrix_norm(x if dtype is None else x.astype(dtype), p, pair, keepdim)
+    return reduction.norm(x, p, axis, keepdim, dtype)
+
+
 def matrix_norm(x, p="fro", axis=(-2, -1), keepdim=False, name=None):
     """A norm of the matrices on two axes: "fro", "nuc" (the sum of singular values), 2 and -2 (the largest and smallest
     of them), 1, -1, inf and -inf (sums of |x| down columns or along rows)."""
     first, second = (normal_axis("matrix_norm", a, x.ndim) for a in axis)
     if p in ("fro", 1, -1, math.inf, -math.inf):
-        return norm(x, p, [first, second], keepdim)
+        return reduction.norm(x, p, [first, second], keepdim)
     if p not in ("nuc", 2, -2):
         raise ValueError(explain("matrix_norm", "p among 'fro', 'nuc', 1, -1, 2, -2, inf, -inf", repr(p)))
     others = [a for a in range(x.ndim) if a not in (first, second)]

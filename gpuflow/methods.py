@@ -37,10 +37,10 @@ _UNARY = {"neg": "neg", "invert": "bitwise_not", "abs": "abs"}
 
 # functions whose first parameter is the tensor: methods of the same name
 _NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensors", "concat", "einsum", "empty",
-               "empty_like",
-               "eye", "full", "full_like", "linspace", "meshgrid", "ones", "ones_like", "scatter_nd", "shape", "stack",
-               "tril_indices", "triu_indices", "where", "zeros", "zeros_like", "numel", "tolist", "rand", "randint",
-               "randint_like", "randn", "randperm", "standard_normal", "uniform", "normal", "bernoulli", "block_diag",
+               "empty_like", "eye", "full", "full_like", "linspace", "meshgrid", "ones", "ones_like", "scatter_nd",
+               "shape", "stack", "tril_indices", "triu_indices", "where", "zeros", "zeros_like", "numel", "tolist",
+               "rand", "randint", "randint_like", "randn", "randperm", "standard_normal", "as_tensor", "asarray",
+               "check_shape", "from_numpy", "log_normal", "range", "uniform", "normal", "bernoulli", "block_diag",
                "broadcast_shapes", "cartesian_prod", "column_stack", "complex", "dstack", "hstack", "is_complex",
                "is_floating_point", "is_integer", "logspace", "multi_dot", "multiplex", "polar", "row_stack",
                "shard_index", "vstack"}
@@ -48,22 +48,25 @@ _FAMILIES = (math, reduction, manipulation, linalg, search, creation, random, co
              statistics, decompositions)
 _ALIASES = {"bitwise_invert": "bitwise_not", "clamp": "clip", "div": "divide", "eq": "equal", "ge": "greater_equal",
             "gt": "greater_than", "le": "less_equal", "lt": "less_than", "mul": "multiply", "ne": "not_equal",
-            "sub": "subtract", "swapdims": "swapaxes", "true_divide": "divide"}
-_INPLACE = ["abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atanh", "bitwise_and", "bitwise_left_shift",
-            "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "cast", "ceil", "clip", "copysign",
-            "cos", "cosh", "cumprod", "cumsum", "digamma", "divide", "erf", "erfinv", "exp", "expm1", "floor",
-            "floor_divide", "frac", "gammainc", "gammaincc", "gammaln", "gcd", "hypot", "i0", "index_add",
-            "index_fill", "index_put", "lcm", "ldexp", "lerp", "lgamma", "log", "log10", "log1p", "log2",
-            "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill", "mod", "multigammaln",
-            "multiply", "nan_to_num", "neg", "polygamma", "pow", "put_along_axis", "reciprocal", "remainder", "round",
-            "rsqrt", "scale", "scatter", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan",
-            "tanh", "tril", "triu", "trunc"]
-_INPLACE_ALIASES = ("clamp", "div", "mul", "sub")
+            "reverse": "flip", "sub": "subtract", "swapdims": "swapaxes", "take_along_dim": "take_along_axis",
+            "true_divide": "divide"}
+_INPLACE = ["abs", "acos", "acosh", "add", "addmm", "asin", "asinh", "atan", "atanh", "baddbmm", "bitwise_and",
+            "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "cast", "ceil",
+            "clip", "copysign", "cos", "cosh", "cumprod", "cumsum", "digamma", "divide", "erf", "erfinv", "exp",
+            "expm1", "floor", "floor_divide", "floor_mod", "frac", "gammainc", "gammaincc", "gammaln", "gcd",
+            "hypot", "i0", "index_add", "index_fill", "index_put", "lcm", "ldexp", "lerp", "lgamma", "log", "log10",
+            "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "masked_fill",
+            "masked_scatter", "mod", "multigammaln", "multiply", "nan_to_num", "neg", "polygamma", "pow",
+            "put_along_axis", "reciprocal", "remainder", "renorm", "round", "rsqrt", "scale", "scatter",
+            "scatter_add", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh",
+            "tril", "triu", "trunc"]
+_INPLACE_ALIASES = ("bitwise_invert", "clamp", "div", "mul", "sub")
+_COMPARING = ["equal", "greater_equal", "greater_than", "less", "less_equal", "less_than", "not_equal"]
 _RESHAPING = ["flatten", "reshape", "squeeze", "t", "transpose", "unsqueeze"]
 _CASTS = {"bool": "bool", "byte": "uint8", "char": "int8", "double": "float64", "float": "float32", "half": "float16",
-          "int": "int32", "long": "int64", "short": "int16",
-          **{name: name for name in ("bfloat16", "float16", "float32", "float64", "int8", "int16", "int32", "int64",
-                                     "uint8")}}
+          "int": "int32", "long": "int64", "short": "int16", "cfloat": "complex64", "cdouble": "complex128",
+          **{name: name for name in ("bfloat16", "complex64", "complex128", "float16", "float32", "float64", "int8",
+                                     "int16", "int32", "int64", "uint8")}}
 
 
 def _operator(op):
@@ -116,7 +119,8 @@ def install(cls) -> None:
         setattr(cls, name, getattr(cls, original))
     for name, kind in _CASTS.items():
         setattr(cls, name, _cast_to(kind))
-    for function in (astype, __getitem__, __iter__, permute, ravel, type_as, contiguous, where, softmax):
+    for function in (astype, __getitem__, __iter__, permute, type_as, contiguous, where, softmax, repeat,
+                     split_with_sizes):
         setattr(cls, function.__name__, function)
     cls.T, cls.mT = property(_reversed), property(_matrix_transposed)
 
@@ -154,9 +158,14 @@ def permute(self, *dims):
     return manipulation.transpose(self, dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims)
 
 
-def ravel(self):
-    """The elements as a vector."""
-    return manipulation.flatten(self)
+def repeat(self, *repeats):
+    """`tile` with the repeats as arguments or as one list."""
+    return manipulation.tile(self, repeats[0] if len(repeats) == 1 else repeats)
+
+
+def split_with_sizes(self, split_sizes, dim=0):
+    """`split` into pieces of the given sizes."""
+    return manipulation.split(self, split_sizes, dim)
 
 
 def contiguous(self):
@@ -279,6 +288,40 @@ def _reshaped(function):
     return apply
 
 
+def _compared(function):
+    """The in-place twin of a comparison."""
+
+    @functools.wraps(function)
+    def apply(self, *args, **kwargs):
+        answer = function(self, *args, **kwargs)
+        return tape.rebind(function.__name__ + "_", self.detach_(), answer)
+
+    apply.__name__ = function.__name__ + "_"
+    apply.__doc__ = f"`{function.__name__}` in place: the tensor becomes the bool answer, outside the graph."
+    return apply
+
+
+def where_(condition, x=None, y=None, name=None):
+    """`where` in place: y is written into x where the condition is False; x is returned."""
+    return copy_(x, search.where(condition, x, y))
+
+
+def set_(self, source=None):
+    """Lets go of its memory and leaves the graph: from now on it is over the memory of `source` (None: no elements),
+    and both see changes in place."""
+    source = creation.empty([0], self.dtype).to(self.place) if source is None else source
+    self.detach_()._version = source._counted()
+    return tape.rebind("set_", self, source)
+
+
+def resize(self, shape, fill_zero=False):
+    """The elements in row-major order in `shape`: the first ones, or all of them and then zeros."""
+    flat, size = manipulation.ravel(self), int(np.prod(shape))
+    if size > self.size:
+        flat = manipulation.concat([flat, creation.zeros([size - self.size], self.dtype).to(self.place)])
+    return manipulation.reshape(flat[:size], shape)
+
+
 def copy_(self, other, blocking=True):
     """Writes the numbers of `other` (broadcast, converted to this dtype) into this tensor and returns it."""
     self[...] = other
@@ -332,6 +375,34 @@ def bernoulli_(self, p=0.5, name=None):
     return _drawn(self, lambda shape, dtype: (random.rand(shape, "float32") < p).astype(dtype))
 
 
+def log_normal_(self, mean=1.0, std=2.0, name=None):
+    """Writes the exponentials of numbers from the normal distribution."""
+    return _drawn(self, lambda shape, dtype: math.exp(random.standard_normal(shape, dtype) * std + mean))
+
+
+def cauchy_(self, loc=0, scale=1, name=None):
+    """Writes numbers from the Cauchy distribution around `loc`."""
+    half = np.pi / 2
+    return _drawn(self, lambda shape, dtype: math.tan(random.uniform(shape, dtype, -half, half)) * scale + loc)
+
+
+def geometric_(self, probs, name=None):
+    """Writes numbers whose ceilings count the trials up to the first success, of chance `probs`; not rounded, as in
+    Paddle."""
+    failing = math.log1p(-probs) if isinstance(probs, Tensor) else np.log1p(-probs)
+    return _drawn(self, lambda shape, dtype: math.log1p(-random.rand(shape, dtype)) / failing)
+
+
+def random_(self, from_=0, to=None):
+    """Writes whole numbers evenly distributed in [from_, to), in [0, from_) for from_ alone; without both, up to the
+    largest integer (of a float dtype: the largest below which none is left out)."""
+    if to is None and from_:
+        from_, to = 0, from_
+    elif to is None:
+        to = round(2 / dtypes.finfo(self.dtype).eps) if self.dtype.is_floating else dtypes.iinfo(self.dtype).max
+    return copy_(self, random.randint(from_, to, self.shape, self.dtype).to(self.place))
+
+
 # ---- devices ---------------------------------------------------------------------------------------------------------
 
 
@@ -372,6 +443,16 @@ def cuda(self, device_id=None, blocking=True):
         current = device.current_place()
         device_id = current if current.is_gpu_place() else 0
     return _moved(self, device.CUDAPlace(device_id) if isinstance(device_id, int) else device_id)
+
+
+def get_device(self):
+    """The number of the GPU that the tensor is on; -1 on the CPU."""
+    return self.place.gpu_device_id() if self.place.is_gpu_place() else -1
+
+
+def _is_cuda(self):
+    """True on a GPU."""
+    return self.place.is_gpu_place()
 
 
 def pin_memory(self):
@@ -421,17 +502,22 @@ def _install_on_tensor() -> None:
         setattr(Tensor, name + "_", inplace(function) if hasattr(function, "op") else _written(function))
     for name in _RESHAPING:
         setattr(Tensor, name + "_", _reshaped(getattr(Tensor, name)))
+    for name in _COMPARING:
+        setattr(Tensor, name + "_", _compared(getattr(Tensor, name)))
+    for name, value in {"resize_": _reshaped(resize), "is_cuda": property(_is_cuda)}.items():
+        setattr(Tensor, name, value)
     for name in _INPLACE_ALIASES:
         setattr(Tensor, name + "_", getattr(Tensor, _ALIASES[name] + "_"))
     for name in ("empty", "ones", "zeros"):
         setattr(Tensor, f"new_{name}", _new(getattr(creation, name)))
-    for function in (__setitem__, backward, bernoulli_, copy_, cpu, cuda, exponential_, fill_, fill_diagonal_,
-                     new_full, normal_,
-                     pin_memory, register_hook, requires_grad_, retain_grads, to, uniform_, zero_):
+    for function in (__setitem__, backward, bernoulli_, cauchy_, copy_, cpu, cuda, exponential_, fill_, fill_diagonal_,
+                     geometric_, get_device, log_normal_, new_full, normal_, pin_memory, random_, register_hook,
+                     requires_grad_, retain_grads, set_, to, uniform_, where_, zero_):
         setattr(Tensor, function.__name__, function)
 
 
 _install_on_tensor()
 # what gpuflow has as functions as well: other names, and those that write into their first argument
-FUNCTIONS = {name: getattr(Tensor, name) for name in (*_ALIASES, *(f"{name}_" for name in (
-    *_INPLACE, *_RESHAPING, *_INPLACE_ALIASES, "bernoulli", "normal")))}
+FUNCTIONS = {name: getattr(Tensor, name) for name in (*_ALIASES, "permute", *(f"{name}_" for name in (
+    *_INPLACE, *_RESHAPING, *_COMPARING, *_INPLACE_ALIASES, "bernoulli", "cauchy", "geometric", "log_normal", "normal",
+    "where")))}

@@ -122,6 +122,20 @@ def get_rng_state(device=None) -> list:
     return [default_generator(None if device is None else _device.parse(device)).get_state()]
 
 
+def get_cuda_rng_state() -> list:
+    """The state of every GPU's generator; empty without a GPU."""
+    return [default_generator(_device.CUDAPlace(i)).get_state() for i in range(_device.device_count())]
+
+
+def set_cuda_rng_state(state_list) -> None:
+    """Takes back what `get_cuda_rng_state` gave."""
+    if len(state_list) != _device.device_count():
+        raise ValueError(explain("set_cuda_rng_state", f"{_device.device_count()} states, one per GPU",
+                                 str(len(state_list))))
+    for i, state in enumerate(state_list):
+        default_generator(_device.CUDAPlace(i)).set_state(state)
+
+
 def set_rng_state(states, device=None) -> None:
     """Takes back what `get_rng_state` gave."""
     default_generator(None if device is None else _device.parse(device)).set_state(states[0])

@@ -262,6 +262,34 @@ def test_in_place_errors():
         gpuflow.to_tensor([1, 2]).divide_(gpuflow.to_tensor([2, 2]))
 
 
+def test_another_memory_or_dtype_in_place():
+    x, other = gpuflow.ones([3]), gpuflow.arange(4)
+    assert x.set_(other) is x
+    other[0] = 7
+    assert x.tolist() == [7, 1, 2, 3] and x.dtype == "int64"
+    assert x.set_().shape == [0]
+    y = gpuflow.ones([2], "float32")
+    y.stop_gradient = False
+    z = y * 1
+    assert z.less_(y * 2).tolist() == [True, True] and z.dtype == "bool" and z.stop_gradient and z.is_leaf
+    assert (x.get_device(), x.is_cuda) == (-1, False)
+
+
+def test_tensors_from_what_is_there():
+    array = np.arange(3.0)
+    copies = [gpuflow.from_numpy(array), gpuflow.as_tensor(array), gpuflow.asarray(array, requires_grad=True)]
+    array[0] = 9
+    assert [c.tolist() for c in copies] == [[0.0, 1.0, 2.0]] * 3
+    assert [c.stop_gradient for c in copies] == [True, True, False]
+    with pytest.raises(ValueError, match="from_dlpack"):
+        gpuflow.asarray(array, copy=False)
+    with pytest.raises(TypeError, match="NumPy array"):
+        gpuflow.from_numpy([1.0])
+    gpuflow.check_shape([2, 3], "zeros")
+    with pytest.raises(TypeError, match="zeros"):
+        gpuflow.check_shape([2, 3.5], "zeros")
+
+
 # ---- random ----------------------------------------------------------------------------------------------------------
 
 DRAWS = {
@@ -271,6 +299,9 @@ DRAWS = {
     "multinomial": lambda: gpuflow.multinomial(gpuflow.ones([50]), 20), "normal_": lambda: gpuflow.ones([50]).normal_(),
     "uniform_": lambda: gpuflow.ones([50]).uniform_(), "exponential_": lambda: gpuflow.ones([50]).exponential_(),
     "bernoulli_": lambda: gpuflow.ones([50]).bernoulli_(), "standard_normal": lambda: gpuflow.standard_normal([50]),
+    "log_normal": lambda: gpuflow.log_normal(0.0, 1.0, [50]), "random_": lambda: gpuflow.ones([50]).random_(9),
+    **{f"{name}_": lambda name=name: getattr(gpuflow, f"{name}_")(gpuflow.ones([50]), 0.5)
+       for name in ("cauchy", "geometric", "log_normal")},
     "tensors": lambda: gpuflow.normal(gpuflow.zeros([50]), gpuflow.ones([50])),
     "with_replacement": lambda: gpuflow.multinomial(gpuflow.ones([2, 5]), 20, replacement=True),
 }
@@ -292,6 +323,14 @@ def test_random_distributions():
     assert abs(float(gpuflow.normal(1.0, 2.0, [n]).mean()) - 1) < 5 * 2 / n ** 0.5
     assert abs(float(gpuflow.ones([n]).exponential_(2.0).mean()) - 0.5) < 5 * 0.5 / n ** 0.5
     assert abs(float(gpuflow.bernoulli(gpuflow.full([n], 0.3)).mean()) - 0.3) < 5 * 0.46 / n ** 0.5
+    assert abs(float(gpuflow.ones([n]).geometric_(0.25).ceil().mean()) - 4) < 5 * 3.47 / n ** 0.5
+    assert abs(float(gpuflow.ones([n]).log_normal_(1.0, 0.5).log().mean()) - 1) < 5 * 0.5 / n ** 0.5
+    below = gpuflow.ones([n]).cauchy_(2.0, 3.0) < 5.0
+    assert abs(float(below.astype("float32").mean()) - 0.75) < 5 * 0.433 / n ** 0.5
+    for drawn, low, high in ((gpuflow.ones([n]).random_(3, 6), 3, 5), (gpuflow.ones([n], "int8").random_(4), 0, 3)):
+        assert sorted(set(drawn.tolist())) == list(range(low, high + 1))
+    drawn = gpuflow.ones([n], "float16").random_()
+    assert float(drawn.max()) < 2048 and len(set(drawn.tolist())) > 2000
     assert sorted(gpuflow.randperm(100).tolist()) == list(range(100))
     drawn = gpuflow.randint(-2, 3, [n])
     assert set(drawn.tolist()) == {-2, -1, 0, 1, 2} and drawn.dtype == "int64"

@@ -1,4 +1,6 @@
 """Tensors from nothing or from other tensors' shapes. dtype None is the default float unless said otherwise."""
+import math
+
 import numpy as np
 
 from gpuflow import dtypes
@@ -8,8 +10,35 @@ from gpuflow.functional.arguments import dtype_or, integer, integers
 from gpuflow.ops.registry import OPS
 from gpuflow.tensor import Tensor, to_tensor
 
-__all__ = ["arange", "assign", "clone", "empty", "empty_like", "eye", "full", "full_like", "linspace", "meshgrid",
-           "ones", "ones_like", "tril_indices", "triu_indices", "zeros", "zeros_like"]
+__all__ = ["arange", "as_tensor", "asarray", "assign", "check_shape", "clone", "empty", "empty_like", "eye",
+           "from_numpy", "full", "full_like", "linspace", "meshgrid", "ones", "ones_like", "range", "tril_indices",
+           "triu_indices", "zeros", "zeros_like"]
+
+_range = range
+
+
+def check_shape(shape, op_name):
+    """TypeError, naming op_name, for what is no shape."""
+    integers(op_name, shape)
+
+
+def as_tensor(data, dtype=None, device=None, requires_grad=False):
+    """`to_tensor` that is told whether a gradient is wanted. The data is copied."""
+    return to_tensor(data, dtype, device, not requires_grad)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """`as_tensor`. copy: not False; `from_dlpack` makes a tensor over memory that is there."""
+    if copy is False:
+        raise ValueError(explain("asarray", "copy=None or True", "copy=False", "gpuflow.from_dlpack(obj)"))
+    return as_tensor(obj, dtype, device, requires_grad)
+
+
+def from_numpy(ndarray):
+    """A copy of a NumPy array as a tensor."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(explain("from_numpy", "a NumPy array", type(ndarray).__name__, "gpuflow.to_tensor(data)"))
+    return to_tensor(ndarray)
 
 
 def _number(value):
@@ -78,6 +107,15 @@ def arange(start=0, end=None, step=1, dtype=None, name=None):
     return call(OPS["arange"], (), {"start": start, "end": end, "step": step, "dtype": kind})
 
 
+def range(start=0, end=None, step=1, dtype=None, name=None):
+    """`arange` with `end` among the numbers where the steps meet it; dtype None is the default float always."""
+    start, end, step = _number(start), _number(end), _number(step)
+    if end is None:
+        start, end = 0, start
+    count = math.floor((end - start) / step) + 1
+    return arange(start, start + (count - 0.5) * step, step, dtype_or(dtype, dtypes.default_float()))
+
+
 def linspace(start, stop, num, dtype=None, name=None):
     """`num` numbers at equal distances from `start` to `stop`, both included."""
     num = integer("linspace", num)
@@ -124,6 +162,6 @@ def meshgrid(*args, name=None):
     vectors = list(args[0]) if len(args) == 1 and isinstance(args[0], list | tuple) else list(args)
     if any(v.ndim > 1 for v in vectors):
         raise ValueError(explain("meshgrid", "vectors", str([list(v.shape) for v in vectors])))
-    columns = [call(OPS["reshape"], (v,), {"shape": tuple(-1 if i == j else 1 for j in range(len(vectors)))})
+    columns = [call(OPS["reshape"], (v,), {"shape": tuple(-1 if i == j else 1 for j in _range(len(vectors)))})
                for i, v in enumerate(vectors)]
     return [call(OPS["expand_beside"], (v, *columns[:i], *columns[i + 1:])) for i, v in enumerate(columns)]

@@ -11,7 +11,7 @@ from gpuflow.tensor import Tensor, to_tensor
 
 __all__ = ["broadcast_shape", "broadcast_tensors", "broadcast_to", "cast", "chunk", "concat", "crop", "diag",
            "diagonal", "expand", "expand_as", "flatten", "flip", "is_empty", "moveaxis", "numel", "rank",
-           "repeat_interleave", "reshape", "roll", "rot90", "shape", "slice", "split", "squeeze", "stack",
+           "ravel", "repeat_interleave", "reshape", "roll", "rot90", "shape", "slice", "split", "squeeze", "stack",
            "strided_slice", "swapaxes", "t", "tile", "tolist", "transpose", "tril", "triu", "unbind", "unflatten",
            "unsqueeze", "unstack", "view", "view_as"]
 
@@ -52,6 +52,11 @@ def flatten(x, start_axis=0, stop_axis=-1, name=None):
     joined = sizes[first:last + 1]
     middle = -1 if None in joined or -1 in joined else math.prod(joined)
     return call(OPS["reshape"], (x,), {"shape": (*[0] * first, middle, *sizes[last + 1:])})
+
+
+def ravel(input):
+    """The elements as a vector."""
+    return flatten(input)
 
 
 def unflatten(x, axis, shape, name=None):

@@ -6,7 +6,7 @@ from gpuflow.functional.arguments import dtype_or, integer, integers
 from gpuflow.ops.registry import OPS
 from gpuflow.tensor import Tensor
 
-__all__ = ["bernoulli", "multinomial", "normal", "rand", "randint", "randint_like", "randn", "randperm",
+__all__ = ["bernoulli", "log_normal", "multinomial", "normal", "rand", "randint", "randint_like", "randn", "randperm",
            "standard_normal", "uniform"]
 
 
@@ -45,6 +45,11 @@ def normal(mean=0.0, std=1.0, shape=None, name=None):
         return (drawn if drawn.place == like.place else drawn.to(like.place)) * std + mean
     return call(OPS["gaussian"], (), {"shape": integers("shape", [1] if shape is None else shape),
                                       "dtype": dtypes.default_float(), "mean": float(mean), "std": float(std)})
+
+
+def log_normal(mean=1.0, std=2.0, shape=None, name=None):
+    """The exponentials of `normal(mean, std, shape)`."""
+    return call(OPS["exp"], (normal(mean, std, shape),))
 
 
 def randint(low=0, high=None, shape=(1,), dtype=None, name=None):

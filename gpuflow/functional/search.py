@@ -13,8 +13,8 @@ from gpuflow.ops.registry import OPS, broadcast_shapes, normal_axis
 from gpuflow.tensor import Tensor, to_tensor
 
 __all__ = ["argmax", "argmin", "argsort", "bucketize", "gather", "gather_nd", "index_add", "index_fill", "index_put",
-           "index_sample", "index_select", "kthvalue", "masked_fill", "masked_select", "median", "nonzero",
-           "put_along_axis",
+           "index_sample", "index_select", "kthvalue", "masked_fill", "masked_select", "median", "msort",
+           "nonzero", "put_along_axis",
            "scatter", "scatter_nd", "scatter_nd_add", "searchsorted", "sort", "take_along_axis", "topk", "unique",
            "where"]
 
@@ -42,6 +42,11 @@ def argsort(x, axis=-1, descending=False, stable=False, name=None):
 def sort(x, axis=-1, descending=False, stable=False, name=None):
     """x sorted along `axis`."""
     return call(OPS["sort"], (x,), {"axis": integer("sort", axis), "descending": bool(descending)})[0]
+
+
+def msort(input):
+    """`sort` along the first axis."""
+    return sort(input, 0)
 
 
 def topk(x, k, axis=None, largest=True, sorted=True, name=None):
@@ -227,7 +232,7 @@ def _matched(where, arr, indices, axis, broadcast):
                                  str(list(indices.shape))))
     axis = normal_axis(where, integer(where, axis), arr.ndim)
     if not broadcast:
-        parts = tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(indices.shape))
+        parts = tuple(slice(None) if i == axis else slice(0, known(where, indices, i)) for i in range(arr.ndim))
         return call(OPS["getitem"], (arr,), {"index": parts}), indices
     sizes = [list(arr.shape), list(indices.shape)]
     shape = list(broadcast_shapes(where, *[(*s[:axis], 1, *s[axis + 1:]) for s in sizes]))

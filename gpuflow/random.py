@@ -130,7 +130,7 @@ def get_cuda_rng_state() -> list:
 def set_cuda_rng_state(state_list) -> None:
     """Takes back what `get_cuda_rng_state` gave."""
     if len(state_list) != _device.device_count():
-        raise ValueError(explain("set_cuda_rng_state", f"{_device.device_count()} states, one per GPU",
+        raise ValueError(explain("set_cuda_rng_state", f"one state per GPU, {_device.device_count()}",
                                  str(len(state_list))))
     for i, state in enumerate(state_list):
         default_generator(_device.CUDAPlace(i)).set_state(state)

@@ -145,3 +145,13 @@ def test_mixed_devices_are_named(where, gpu):
     with pytest.raises(RuntimeError) as caught:
         MIXED[where](x, y)
     assert where in str(caught.value) and "gpu:0" in str(caught.value) and "cpu" in str(caught.value)
+
+
+def test_every_gpus_draws_start_again_from_a_state(gpu):
+    gpuflow.seed(3)
+    states = gpuflow.get_cuda_rng_state()
+    drawn = gpuflow.rand([4]).numpy()
+    gpuflow.set_cuda_rng_state(states)
+    np.testing.assert_array_equal(gpuflow.rand([4]).numpy(), drawn)
+    with pytest.raises(ValueError, match="one state per GPU, 1"):
+        gpuflow.set_cuda_rng_state([])

@@ -316,6 +316,15 @@ def test_random_numbers_repeat_under_a_seed(draw):
     assert (first != second).any()
 
 
+def test_states_of_no_gpus():
+    if gpuflow.device.device_count():
+        pytest.skip("a GPU is here")
+    assert gpuflow.get_cuda_rng_state() == []
+    gpuflow.set_cuda_rng_state([])
+    with pytest.raises(ValueError, match="one state per GPU, 0"):
+        gpuflow.set_cuda_rng_state([{"seed": 1}])
+
+
 def test_random_distributions():
     """Means of 100,000 draws; the bounds are five standard errors wide."""
     n = 100_000

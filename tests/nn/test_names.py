@@ -12,7 +12,7 @@ ROOMS = {"nn": nn, "functional": nn.functional, "initializer": nn.initializer}
 
 MISSING = {   # room -> names that wait
     "nn": "",
-    "functional": "class_center_sample moe_permute moe_unpermute sparse_attention",
+    "functional": "moe_permute moe_unpermute sparse_attention",
     "initializer": "",
 }
 DIFFERENT = {   # name -> why its parameters are not Paddle's

@@ -81,6 +81,27 @@ def test_margin_cross_entropy_by_its_definition():
     np.testing.assert_allclose(soft.numpy(), softmax(8 * harder), rtol=1e-9)
 
 
+def test_class_center_sample_keeps_the_labels_and_draws_the_rest():
+    label = paddle.to_tensor([3, 5, 1, 5], "int32")
+    paddle.seed(4)
+    draws = set()
+    for _ in range(20):
+        among, kept = F.class_center_sample(label, 8, 5)
+        assert among.tolist() == [1, 2, 0, 2] and kept.tolist()[:3] == [1, 3, 5] and len(set(kept.tolist())) == 5
+        assert among.dtype == kept.dtype == "int32"
+        draws |= set(kept.tolist())
+    assert draws == set(range(8))
+    paddle.seed(4)
+    assert [F.class_center_sample(label, 8, 5)[1].tolist() for _ in range(20)][-1] == kept.tolist()
+    assert F.class_center_sample(label, 8, 2)[1].tolist() == [1, 3, 5]
+    for wrong in ((label, 4, 3), (label, 8, 9), (label.reshape([2, 2]), 8, 5), (label.astype("float32"), 8, 5)):
+        with pytest.raises(ValueError, match="class_center_sample"):
+            F.class_center_sample(*wrong)
+    paddle.enable_static()
+    with pytest.raises(RuntimeError, match="eager mode"):
+        F.class_center_sample(static.data("y", [None], "int64"), 8, 5)
+
+
 def test_they_take_a_batch_of_unknown_size():
     paddle.enable_static()
     x, y = static.data("x", [None, 8]), static.data("y", [None], "int64")

@@ -3,15 +3,16 @@
 import numpy as np
 
 from gpuflow import dtypes
-from gpuflow.dispatch import call
+from gpuflow.dispatch import call, in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.functional.search import index_select
 from gpuflow.nn.functional.loss import check_reduction
 from gpuflow.ops.registry import OPS
+from gpuflow.random import host_rng
 from gpuflow.tensor import to_tensor
 
-__all__ = ["adaptive_log_softmax_with_loss", "ctc_loss", "hsigmoid_loss", "margin_cross_entropy",
-           "multi_label_margin_loss", "npair_loss", "rnnt_loss"]
+__all__ = ["adaptive_log_softmax_with_loss", "class_center_sample", "ctc_loss", "hsigmoid_loss",
+           "margin_cross_entropy", "multi_label_margin_loss", "npair_loss", "rnnt_loss"]
 
 
 def _do(name, *inputs, **attrs):
@@ -188,3 +189,26 @@ def margin_cross_entropy(logits, label, margin1=1.0, margin2=0.5, margin3=0.0, s
     return (loss, _do("exp", scores)) if return_softmax else loss
 
 
+def class_center_sample(label, num_classes, num_samples, group=None):
+    """Classes to keep for a step of a softmax over very many (An et al., 2022): (labels among them, the classes kept).
+
+    Kept are the classes of `label` [N], sorted, then others drawn without replacement until there are num_samples; all
+    classes of `label` where they are more. Eager mode only: how many is known from the numbers, which the host looks
+    at. group: None or False, one device.
+    """
+    if not in_dynamic_mode():
+        raise RuntimeError(explain("class_center_sample", "eager mode", "a Program", "it on the labels that are fed"))
+    if group not in (None, False):
+        raise ValueError(explain("class_center_sample", "group None or False", repr(group)))
+    if num_samples > num_classes:
+        raise ValueError(explain("class_center_sample", f"at most {num_classes} samples", str(num_samples)))
+    if label.ndim != 1 or label.dtype.is_differentiable:
+        raise ValueError(explain("class_center_sample", "integer labels [N]",
+                                 f"{label.dtype.name} {list(label.shape)}"))
+    kept, places = np.unique(label.numpy(), return_inverse=True)
+    if kept.size and not 0 <= kept[0] <= kept[-1] < num_classes:
+        raise ValueError(explain("class_center_sample", f"labels in [0, {num_classes})", f"{kept[0]} to {kept[-1]}"))
+    if kept.size < num_samples:
+        others = np.setdiff1d(np.arange(num_classes), kept, assume_unique=True)
+        kept = np.concatenate([kept, host_rng().choice(others, num_samples - kept.size, replace=False)])
+    return to_tensor(places, label.dtype, label.place), to_tensor(kept, label.dtype, label.place)

@@ -53,6 +53,8 @@ def known_state():
             yield
         if "gpuflow.static" in sys.modules:
             _leave_static_mode()
+        if "gpuflow.amp.auto_cast" in sys.modules:   # what the last block computed in decides about scalers
+            sys.modules["gpuflow.amp.auto_cast"]._latest = None
         gpuflow.set_grad_enabled(grad)
         gpuflow.set_default_dtype(dtype)
         gpuflow.set_device(device)

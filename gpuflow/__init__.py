@@ -68,6 +68,7 @@ from gpuflow.tensor import (
     from_dlpack as from_dlpack,
     is_tensor as is_tensor,
     set_printoptions as set_printoptions,
+    to_dlpack as to_dlpack,
     to_tensor as to_tensor,
 )
 
@@ -110,7 +111,9 @@ _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "pa
               "enable_static": "static.build", "disable_static": "static.build", "Model": "hapi.model",
               "summary": "hapi.summary", "flops": "hapi.flops", **dict.fromkeys(_LINALG, "linalg"),
               **dict.fromkeys(("adaptive_avg_pool1d", "conv1d", "conv2d", "conv3d", "group_norm", "layer_norm"),
-                              "nn.functional")}
+                              "nn.functional"),
+              **dict.fromkeys(("autocast", "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype",
+                               "is_autocast_enabled"), "amp")}
 
 
 def __getattr__(name):

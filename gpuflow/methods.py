@@ -43,7 +43,7 @@ _NO_METHODS = {"add_n", "arange", "assign", "broadcast_shape", "broadcast_tensor
                "check_shape", "from_numpy", "log_normal", "range", "uniform", "normal", "bernoulli", "block_diag",
                "broadcast_shapes", "cartesian_prod", "column_stack", "complex", "dstack", "hstack", "is_complex",
                "is_floating_point", "is_integer", "logspace", "multi_dot", "multiplex", "polar", "row_stack",
-               "shard_index", "vstack"}
+               "shard_index", "softmax", "vstack"}
 _FAMILIES = (math, reduction, manipulation, linalg, search, creation, random, complexes, joining, numeric, placing,
              statistics, decompositions)
 _ALIASES = {"bitwise_invert": "bitwise_not", "clamp": "clip", "div": "divide", "eq": "equal", "ge": "greater_equal",
@@ -322,6 +322,18 @@ def resize(self, shape, fill_zero=False):
     return manipulation.reshape(flat[:size], shape)
 
 
+def apply(self, func):
+    """func(tensor), for a tensor that needs no gradient."""
+    if not self.stop_gradient:
+        raise RuntimeError(explain("apply", "a tensor that needs no gradient", self.name, "func(x)"))
+    return func(self)
+
+
+def apply_(self, func):
+    """`apply` in place."""
+    return copy_(self, apply(self, func))
+
+
 def copy_(self, other, blocking=True):
     """Writes the numbers of `other` (broadcast, converted to this dtype) into this tensor and returns it."""
     self[...] = other
@@ -455,6 +467,26 @@ def _is_cuda(self):
     return self.place.is_gpu_place()
 
 
+def _device_name(self):
+    """The device as `set_device` takes it: "cpu", "gpu:0"."""
+    return str(self.place)
+
+
+def get_strides(self):
+    """Steps per axis, counted in elements."""
+    return self.strides
+
+
+def stride(self, dim=None):
+    """Steps per axis, counted in elements; of one axis, an int."""
+    return self.strides if dim is None else self.strides[dim]
+
+
+def is_same_shape(self, y):
+    """True when y has this shape."""
+    return self.shape == y.shape
+
+
 def pin_memory(self):
     """The tensor itself: gpuflow pins what it copies by itself."""
     return self
@@ -504,15 +536,17 @@ def _install_on_tensor() -> None:
         setattr(Tensor, name + "_", _reshaped(getattr(Tensor, name)))
     for name in _COMPARING:
         setattr(Tensor, name + "_", _compared(getattr(Tensor, name)))
-    for name, value in {"resize_": _reshaped(resize), "is_cuda": property(_is_cuda)}.items():
+    for name, value in {"resize_": _reshaped(resize), "is_cuda": property(_is_cuda),
+                        "device": property(_device_name)}.items():
         setattr(Tensor, name, value)
     for name in _INPLACE_ALIASES:
         setattr(Tensor, name + "_", getattr(Tensor, _ALIASES[name] + "_"))
     for name in ("empty", "ones", "zeros"):
         setattr(Tensor, f"new_{name}", _new(getattr(creation, name)))
-    for function in (__setitem__, backward, bernoulli_, cauchy_, copy_, cpu, cuda, exponential_, fill_, fill_diagonal_,
-                     geometric_, get_device, log_normal_, new_full, normal_, pin_memory, random_, register_hook,
-                     requires_grad_, retain_grads, set_, to, uniform_, where_, zero_):
+    for function in (__setitem__, apply, apply_, backward, bernoulli_, cauchy_, copy_, cpu, cuda, exponential_,
+                     fill_, fill_diagonal_, geometric_, get_device, get_strides, is_same_shape,
+                     log_normal_, new_full, normal_, pin_memory, random_, register_hook, requires_grad_, retain_grads,
+                     set_, stride, to, uniform_, where_, zero_):
         setattr(Tensor, function.__name__, function)
 
 

@@ -447,8 +447,34 @@ def _from_dlpack_array(data):
     return np.from_dlpack(data) if int(kind) == 1 else device.cupy().from_dlpack(data)
 
 
+class _Capsule:
+    """A DLPack capsule as the object with ``__dlpack__`` that array libraries ask for."""
+
+    def __init__(self, capsule):
+        self._capsule = capsule
+
+    def __dlpack__(self, **options):
+        return self._capsule
+
+    def __dlpack_device__(self):
+        import ctypes
+
+        pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
+        pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+        # a DLTensor begins with its data pointer; device type and number follow
+        return tuple((ctypes.c_int32 * 2).from_address(pointer_of(self._capsule, b"dltensor") + 8))
+
+
+def to_dlpack(x: Tensor):
+    """A DLPack capsule of x's memory, to be taken once, for libraries that want one; `from_dlpack`s take x itself."""
+    return x.__dlpack__()
+
+
 def from_dlpack(data) -> Tensor:
-    """A Tensor over the memory of an object with ``__dlpack__`` (no copy where the device allows)."""
+    """A Tensor over the memory of an object with ``__dlpack__`` (no copy where the device allows), or of a capsule (a
+    copy on the CPU: NumPy takes its memory for read-only)."""
+    if type(data).__name__ == "PyCapsule":
+        data = _Capsule(data)
     if not hasattr(data, "__dlpack__"):
         raise TypeError(explain("from_dlpack", "an object with __dlpack__", type(data).__name__))
     array = _from_dlpack_array(data)

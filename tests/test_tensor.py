@@ -69,6 +69,14 @@ def test_conversions():
     assert x.float().dtype == "float32" and x.half().dtype == "float16" and x.long().dtype == "int64"
 
 
+def test_dlpack_capsules():
+    x = gpuflow.to_tensor([[1, 2], [3, 4]])
+    y = gpuflow.from_dlpack(gpuflow.to_dlpack(x.T))
+    assert y.tolist() == [[1, 3], [2, 4]] and (y.dtype, y.place) == (x.dtype, x.place)
+    y[0, 0] = 9
+    assert y.tolist() == [[9, 3], [2, 4]]
+
+
 def test_dlpack_shares_memory_both_ways():
     x = gpuflow.to_tensor([1.0, 2.0])
     view = np.from_dlpack(x)
@@ -272,7 +280,15 @@ def test_another_memory_or_dtype_in_place():
     y.stop_gradient = False
     z = y * 1
     assert z.less_(y * 2).tolist() == [True, True] and z.dtype == "bool" and z.stop_gradient and z.is_leaf
-    assert (x.get_device(), x.is_cuda) == (-1, False)
+    assert x.fill_(2).apply(lambda t: t * 3).tolist() == [] and y.detach().apply_(lambda t: t * 3).tolist() == [3, 3]
+    with pytest.raises(RuntimeError, match="needs no gradient"):
+        y.apply(gpuflow.exp)
+
+
+def test_where_it_is():
+    x = gpuflow.ones([2, 3])
+    assert (x.device, x.get_device(), x.is_cuda) == ("cpu", -1, False)
+    assert x.stride() == x.get_strides() == [3, 1] and x.T.stride(1) == 3 and x.is_same_shape(x * 2)
 
 
 def test_tensors_from_what_is_there():

@@ -6,6 +6,7 @@ import numpy as np
 from gpuflow import dtypes
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
+from gpuflow.functional import activation
 from gpuflow.functional.arguments import integer, known
 from gpuflow.functional.joining import combinations
 from gpuflow.functional.manipulation import broadcast_to, concat, flip, moveaxis, reshape, unsqueeze
@@ -16,7 +17,7 @@ from gpuflow.tensor import Tensor, to_tensor
 __all__ = ["baddbmm", "bitwise_left_shift", "bitwise_right_shift", "cdist", "copysign", "cross", "cummax", "cummin",
            "cumulative_trapezoid", "diff", "dist", "frexp", "gcd", "hypot", "isneginf", "isposinf", "kron", "lcm",
            "ldexp", "logaddexp", "logcumsumexp", "logspace", "nextafter", "pdist", "positive", "reduce_as", "renorm",
-           "signbit", "sinc", "trapezoid", "vander"]
+           "signbit", "sinc", "softmax", "trapezoid", "vander"]
 
 
 def _do(name, *inputs, **attrs):
@@ -272,6 +273,12 @@ def renorm(x, p, axis, max_norm):
                                                                         dtype=lengths.dtype))
     shape = [x.shape[axis] if i == axis else 1 for i in range(x.ndim)]
     return x * reshape(factor, shape)
+
+
+def softmax(input, dim=None, dtype=None):
+    """exp(input) / its sum along `dim`, computed in `dtype`. None: the first axis of no, one and three axes, else the
+    second. (`nn.functional.softmax` takes the last axis.)"""
+    return activation.softmax(input, (0 if input.ndim in (0, 1, 3) else 1) if dim is None else dim, dtype)
 
 
 def vander(x, n=None, increasing=False, name=None):

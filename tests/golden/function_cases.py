@@ -180,6 +180,7 @@ EXPRESSIONS = [
     "(x * 1).scatter_add_(0, k.unsqueeze(0), y[:1, :2])", "(i * 1).less_equal_(j)", "x.detach().clone().equal_(y)",
     "paddle.bitwise_invert_(i * 1)", "(i * 1).floor_mod_(j)", "x.detach().clone().resize_([2, 2])",
     "x.detach().clone().resize_([4, 2], True)", "paddle.conv1d(z, q[:, :, None])",
+    "paddle.softmax(x)", "paddle.softmax(z)", "paddle.softmax(x, -2, 'float64')", "paddle.softmax(v[0])",
     *[f"paddle.linalg.norm({a})" for a in ("x, 2, [0, 1]", "z, -2, [0, 2]", "z, 'nuc', [1, 2], True", "q, 'nuc'",
                                            "z, 2, [1]", "z, 2")], "paddle.norm(x, p=-2, axis=[0, 1])",
     # refused by both

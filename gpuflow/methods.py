@@ -122,6 +122,7 @@ def install(cls) -> None:
     for function in (astype, __getitem__, __iter__, permute, type_as, contiguous, where, softmax, repeat,
                      split_with_sizes):
         setattr(cls, function.__name__, function)
+    cls.inverse = decompositions.inv
     cls.T, cls.mT = property(_reversed), property(_matrix_transposed)
 
 
@@ -360,6 +361,11 @@ def fill_diagonal_(self, value, offset=0, wrap=False, name=None):
     return self
 
 
+def fill_diagonal_tensor(x, y, offset=0, dim1=0, dim2=1, name=None):
+    """`diagonal_scatter`."""
+    return placing.diagonal_scatter(x, y, offset, dim1, dim2)
+
+
 def _drawn(self, draw):
     """Writes random numbers drawn in this tensor's shape, dtype and place."""
     if not self.dtype.is_floating:
@@ -536,15 +542,15 @@ def _install_on_tensor() -> None:
         setattr(Tensor, name + "_", _reshaped(getattr(Tensor, name)))
     for name in _COMPARING:
         setattr(Tensor, name + "_", _compared(getattr(Tensor, name)))
-    for name, value in {"resize_": _reshaped(resize), "is_cuda": property(_is_cuda),
-                        "device": property(_device_name)}.items():
+    for name, value in {"resize_": _reshaped(resize), "fill_diagonal_tensor_": _written(fill_diagonal_tensor),
+                        "is_cuda": property(_is_cuda), "device": property(_device_name)}.items():
         setattr(Tensor, name, value)
     for name in _INPLACE_ALIASES:
         setattr(Tensor, name + "_", getattr(Tensor, _ALIASES[name] + "_"))
     for name in ("empty", "ones", "zeros"):
         setattr(Tensor, f"new_{name}", _new(getattr(creation, name)))
-    for function in (__setitem__, apply, apply_, backward, bernoulli_, cauchy_, copy_, cpu, cuda, exponential_,
-                     fill_, fill_diagonal_, geometric_, get_device, get_strides, is_same_shape,
+    for function in (__setitem__, apply, apply_, backward, bernoulli_, cauchy_, copy_, cpu, cuda, exponential_, fill_,
+                     fill_diagonal_, fill_diagonal_tensor, geometric_, get_device, get_strides, is_same_shape,
                      log_normal_, new_full, normal_, pin_memory, random_, register_hook, requires_grad_, retain_grads,
                      set_, stride, to, uniform_, where_, zero_):
         setattr(Tensor, function.__name__, function)

@@ -183,6 +183,8 @@ EXPRESSIONS = [
     "paddle.softmax(x)", "paddle.softmax(z)", "paddle.softmax(x, -2, 'float64')", "paddle.softmax(v[0])",
     *[f"paddle.linalg.norm({a})" for a in ("x, 2, [0, 1]", "z, -2, [0, 2]", "z, 'nuc', [1, 2], True", "q, 'nuc'",
                                            "z, 2, [1]", "z, 2")], "paddle.norm(x, p=-2, axis=[0, 1])",
+    "q.detach().clone().fill_diagonal_tensor_(v.detach())", "q.detach().fill_diagonal_tensor(v[:2].detach(), 1)",
+    "q.inverse()",
     # refused by both
     "paddle.linalg.norm(x, 3, [0, 1])", "paddle.norm(z, 'nuc')",
     "x + i", "i + h", "b + x", "x + paddle.ones([5])", "paddle.reshape(x, [4])", "paddle.concat([x, v])", "x.matmul(x)",

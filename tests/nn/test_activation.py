@@ -1,5 +1,6 @@
 """Activation layers and functions: numbers are in test_loss.py; here settings, in-place twins, errors, PReLU."""
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -87,3 +88,16 @@ def test_prelu_weight_is_a_parameter_per_channel():
 def test_errors(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_gelu_in_float32_is_the_normal_distributions_everywhere():
+    x = np.linspace(-12, 12, 20001)
+    exact = np.array([v * 0.5 * math.erfc(-v / math.sqrt(2)) for v in x])
+    slope = exact / np.where(x == 0, 1, x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi) + np.where(x == 0, 0.5, 0)
+    t = gpuflow.to_tensor(x, "float32", stop_gradient=False)
+    out = gpuflow.nn.functional.gelu(t)
+    out.sum().backward()
+    np.testing.assert_allclose(out.numpy(), exact, rtol=1e-6, atol=1.5e-6)
+    np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-6, atol=1e-6)
+    far = gpuflow.nn.functional.gelu(gpuflow.to_tensor([-1e4, -30.0, 30.0, 1e4])).numpy()
+    np.testing.assert_array_equal(far, [0, 0, 30, 1e4])

@@ -466,7 +466,7 @@ class _Capsule:
 
 
 def to_dlpack(x: Tensor):
-    """A DLPack capsule of x's memory, to be taken once, for libraries that want one; `from_dlpack`s take x itself."""
+    """A DLPack capsule of x's memory, to be taken once; a library with `from_dlpack` can take x itself."""
     return x.__dlpack__()
 
 

@@ -1,4 +1,4 @@
-"""Expressions over paddle.fft for make_fft.py; arrays x, y (real, one shape) and v."""
+"""Expressions over paddle.fft for make_functions.py; arrays x, y (real, one shape) and v."""
 import numpy as np
 
 FLOATS = ("x", "y")

@@ -1,7 +1,9 @@
-"""Writes functions.json: what Paddle makes of function_cases.py, with the gradients of a weighted sum of the results.
+"""Writes functions.json, fft.json and linalg.json: what Paddle makes of the expressions in function_cases.py,
+fft_cases.py and linalg_cases.py, with the gradients of a weighted sum of the results.
 
-    /path/to/a/python/with/paddlepaddle==3.3.1 tests/golden/make_functions.py
+    /path/to/a/python/with/paddlepaddle==3.3.1 tests/golden/make_functions.py [function] [fft] [linalg]
 """
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+FILES = {"function": "functions.json", "fft": "fft.json", "linalg": "linalg.json"}
 
 
 def tensors_of(result) -> list:
@@ -48,16 +51,19 @@ def weights(shape):
     return np.cos(np.arange(int(np.prod(shape)), dtype="float64")).reshape(shape)
 
 
-if __name__ == "__main__":
+def record(kind: str):
     import paddle
-
-    sys.path.insert(0, str(HERE))
-    from function_cases import EXPRESSIONS, FLOATS, inputs
 
     assert paddle.__version__ == "3.3.1", paddle.__version__
     paddle.set_device("cpu")
-    found = {e: evaluate(paddle, e, inputs(), FLOATS) for e in EXPRESSIONS}
-    (HERE / "functions.json").write_text("{\n" + ",\n".join(
+    cases = importlib.import_module(f"{kind}_cases")
+    found = {e: evaluate(paddle, e, cases.inputs(), cases.FLOATS) for e in cases.EXPRESSIONS}
+    (HERE / FILES[kind]).write_text("{\n" + ",\n".join(
         f"{json.dumps(e)}: {json.dumps(f)}" for e, f in found.items()) + "\n}\n")
-    print(len(found), "expressions,", sum("error" in f for f in found.values()), "refused")
-    print([e for e, f in found.items() if "error" in f])
+    print(len(found), "expressions in", FILES[kind], "refused:", [e for e, f in found.items() if "error" in f])
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    for kind in sys.argv[1:] or FILES:
+        record(kind)

@@ -1,6 +1,4 @@
 """Attention and Transformers: Paddle's numbers and keys, caches, sharing by name, low precision, errors, Programs."""
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -8,21 +6,13 @@ import gpuflow as paddle
 from gpuflow import nn
 from gpuflow.nn import functional as F
 from tests.golden.attention_cases import CASES, run
-
-_FILE = Path(__file__).parents[1] / "golden" / "attention.npz"
+from tests.nn.golden import compare_layers, recorded
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_as_paddle(name):
-    with np.load(_FILE) as recorded:
-        expected = {key.partition("/")[2]: recorded[key] for key in recorded.files if key.split("/")[0] == name}
-    found = run(paddle, CASES, name)
-    assert found.keys() == expected.keys()
-    for key, value in expected.items():
-        if key == "state":
-            assert list(found[key]) == list(value)
-        else:  # float32 sums in another order, through up to three layers with norms
-            np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+    # float32 sums in another order, through up to three layers with norms
+    compare_layers(run(paddle, CASES, name), recorded("attention.npz", name), rtol=1e-4, atol=1e-5)
 
 
 def _x(*shape, seed=0):

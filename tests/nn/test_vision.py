@@ -1,6 +1,4 @@
 """Pictures resized, sampled, shuffled and cut: Paddle's numbers, unknown sizes, errors."""
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -8,20 +6,12 @@ import gpuflow as paddle
 from gpuflow import nn, static
 from gpuflow.nn import functional as F
 from tests.golden.nn_vision_cases import CASES, run
-from tests.nn.golden import TOLERANCE
-
-_FILE = Path(__file__).parents[1] / "golden" / "nn_vision.npz"
+from tests.nn.golden import compare
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_as_paddle(name):
-    with np.load(_FILE) as recorded:
-        expected = {key.partition("/")[2]: recorded[key] for key in recorded.files if key.startswith(name + "/")}
-    found = run(paddle, name)
-    assert found.keys() == expected.keys()
-    for key, value in expected.items():
-        assert (found[key].shape, found[key].dtype) == (value.shape, value.dtype), key
-        np.testing.assert_allclose(found[key], value, **TOLERANCE, err_msg=key)
+    compare(name, file="nn_vision.npz", run=run)
 
 
 @pytest.mark.parametrize("layer", [

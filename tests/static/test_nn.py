@@ -1,21 +1,16 @@
 """`static.nn` beside Paddle (results, names of parameters, their numbers after a step), and Python in Programs."""
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import gpuflow as paddle
 from gpuflow import static
 from tests.golden.static_nn_cases import CASES, run
-
-ANSWERS = Path(__file__).parents[1] / "golden" / "static_nn.npz"
+from tests.nn.golden import recorded
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_as_paddle(case):
-    with np.load(ANSWERS) as recorded:
-        expected = {key.partition("/")[2]: recorded[key] for key in recorded.files if key.startswith(f"{case}/")}
-    found = run(paddle, *CASES[case])
+    expected, found = recorded("static_nn.npz", case), run(paddle, *CASES[case])
     assert sorted(found) == sorted(expected)
     for name, array in expected.items():
         assert found[name].shape == array.shape, name

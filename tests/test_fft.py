@@ -9,21 +9,15 @@ import gpuflow as paddle
 from gpuflow.autograd.check import check_gradients
 from tests.golden.fft_cases import EXPRESSIONS, FLOATS, inputs
 from tests.golden.make_functions import evaluate
+from tests.ops.expressions import assert_same
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "fft.json").read_text())
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_as_paddle(expression):
-    expected, got = GOLDEN[expression], evaluate(paddle, expression, inputs(), FLOATS)
-    assert "error" not in got, got
-    pairs = list(zip(got["results"], expected["results"], strict=True))
-    assert got.get("gradients", {}).keys() == expected.get("gradients", {}).keys()
-    pairs += [(got["gradients"][name], theirs) for name, theirs in expected.get("gradients", {}).items()]
-    for mine, theirs in pairs:
-        assert (mine["dtype"], mine["shape"]) == (theirs["dtype"], theirs["shape"])
-        tol = 1e-6 if mine["dtype"] == "float32" else 1e-10
-        np.testing.assert_allclose(mine["values"], theirs["values"], rtol=tol, atol=tol)
+    assert_same(evaluate(paddle, expression, inputs(), FLOATS), GOLDEN[expression],
+                lambda dtype: (1e-6, 1e-6) if dtype == "float32" else (1e-10, 1e-10))
 
 
 @pytest.mark.parametrize("n", [1, 4, 5])

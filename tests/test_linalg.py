@@ -8,27 +8,14 @@ import pytest
 import gpuflow as paddle
 from tests.golden.linalg_cases import EXPRESSIONS, FLOATS, inputs
 from tests.golden.make_functions import evaluate
+from tests.ops.expressions import assert_same
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "linalg.json").read_text())
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_as_paddle(expression):
-    expected, got = GOLDEN[expression], evaluate(paddle, expression, inputs(), FLOATS)
-    assert "error" not in got, got
-
-    def same(mine, theirs):
-        assert (mine["dtype"], mine["shape"]) == (theirs["dtype"], theirs["shape"])
-        np.testing.assert_allclose(np.array(mine["values"], float), np.array(theirs["values"], float), rtol=1e-7,
-                                   atol=1e-9)
-
-    assert len(got["results"]) == len(expected["results"])
-    for mine, theirs in zip(got["results"], expected["results"], strict=True):
-        same(mine, theirs)
-    mine, theirs = got.get("gradients", {}), expected.get("gradients", {})
-    assert mine.keys() == theirs.keys()
-    for name in theirs:
-        same(mine[name], theirs[name])
+    assert_same(evaluate(paddle, expression, inputs(), FLOATS), GOLDEN[expression], lambda dtype: (1e-7, 1e-9))
 
 
 def random(*shape):

@@ -1,4 +1,4 @@
-"""Expressions over paddle.linalg for make_functions.py; arrays a, s (symmetric positive), t (tall), w (wide), y, v, b."""
+"""Expressions over paddle.linalg for make_functions.py: a, s (symmetric positive), t (tall), w (wide), y, v, b."""
 import numpy as np
 
 FLOATS = ("a", "s", "t", "w", "y", "v", "b")

@@ -1,7 +1,7 @@
 """What a Program is made of. An Operator names the Values it reads and computes, and how: `bind` gives the function
 that the Executor calls, `backward` appends the operators of its gradient.
 
-`bind(plan)` gets the plan that is being made (executor.py): ``plan.at(value)`` is the place of a Value in the list of
+`bind(plan)` gets the plan that is being made (plan.py): ``plan.at(value)`` is the place of a Value in the list of
 a run's arrays, `env`; ``plan.constant(x)`` a place that always holds x; ``plan.aspect(value, "shape")`` one that holds
 the shape a Value had, after its array is gone. ``env[0]`` is the Run: scope, place and array module.
 """
@@ -150,11 +150,9 @@ class Apply(Operator):
         op = self.op
         if op.grad_function is None:
             return
-        outputs = [gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
+        outputs = _gradients_of(block, self.inputs, wanted)
         block.append(Gradient(self, grads, outputs, wanted))
-        for x, g in zip(self.inputs, outputs):
-            if g is not None:
-                yield x, g
+        yield from _reached(self.inputs, outputs)
 
 
 def gradient_of(block, value: Value) -> Value:
@@ -164,6 +162,16 @@ def gradient_of(block, value: Value) -> Value:
     found = block.program.variable(free, value.shape, value.dtype, exact=True)._value
     found.source = value
     return found
+
+
+def _gradients_of(block, inputs, wanted) -> list:
+    """A new Value for the gradient of each input that wants one, None for the others."""
+    return [gradient_of(block, x) if want else None for x, want in zip(inputs, wanted)]
+
+
+def _reached(inputs, gradients):
+    """(input, gradient) of those that have one."""
+    return [(x, g) for x, g in zip(inputs, gradients) if g is not None]
 
 
 class Gradient(Operator):
@@ -361,9 +369,8 @@ class Python(Operator):
 
     def backward(self, block, grads, wanted):
         if self.with_gradient is None:
-            yield from super().backward(block, grads, wanted) or ()
-            return
-        outputs = [gradient_of(block, x) if want else None for x, want in zip(self.inputs, wanted)]
+            super().backward(block, grads, wanted)    # refuses
+        outputs = _gradients_of(block, self.inputs, wanted)
         count, many, function = len(self.inputs), len(self.outputs), self.with_gradient
 
         def gradients(*all_of):
@@ -374,9 +381,7 @@ class Python(Operator):
                       [g for g in outputs if g is not None])
         back.training = True
         block.append(back)
-        for x, g in zip(self.inputs, outputs):
-            if g is not None:
-                yield x, g
+        yield from _reached(self.inputs, outputs)
 
 
 def _wrapped(x):

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from gpuflow.errors import explain
+from gpuflow.functional import arguments
 from gpuflow.hapi.logs import one_number
 from gpuflow.optimizer import lr
 
@@ -114,7 +115,7 @@ class CallbackList(Callback):
 
 def listed(callbacks) -> list:
     """One callback, several or None as a list."""
-    found = [] if callbacks is None else list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    found = arguments.listed(callbacks)
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(explain("callbacks", "instances of gpuflow.callbacks.Callback", repr(callback)))

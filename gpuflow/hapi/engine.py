@@ -11,17 +11,13 @@ import numpy as np
 
 from gpuflow.amp.grad_scaler import GradScaler
 from gpuflow.errors import explain
+from gpuflow.functional.arguments import listed
 from gpuflow.hapi.logs import Logs
 from gpuflow.hapi.mixed import Mixed
 from gpuflow.io.atomic import replacing
 from gpuflow.io.checkpoint import load, save
 from gpuflow.nn.layer import Layer
 from gpuflow.tensor import Tensor, to_tensor
-
-
-def listed(value) -> list:
-    """A value, several or None as a list."""
-    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def tensors(values) -> list[Tensor]:

@@ -8,8 +8,9 @@ import numpy as np
 from gpuflow import device
 from gpuflow.amp.auto_cast import auto_cast
 from gpuflow.errors import explain
+from gpuflow.functional.arguments import listed
 from gpuflow.functional.math import add_n
-from gpuflow.hapi.engine import Engine, listed
+from gpuflow.hapi.engine import Engine
 from gpuflow.hapi.logs import Logs
 from gpuflow.hapi.mixed import Mixed
 from gpuflow.static import io as files

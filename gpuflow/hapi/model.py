@@ -9,6 +9,7 @@ import numpy as np
 
 from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
+from gpuflow.functional.arguments import listed
 from gpuflow.hapi.callbacks import (
     CallbackList,
     EarlyStopping,
@@ -17,7 +18,7 @@ from gpuflow.hapi.callbacks import (
     listed as callbacks_of,
 )
 from gpuflow.hapi.eager import Eager
-from gpuflow.hapi.engine import Engine, listed, tensors
+from gpuflow.hapi.engine import Engine, tensors
 from gpuflow.hapi.interrupt import Interrupts
 from gpuflow.hapi.logs import Logs, Pace
 from gpuflow.hapi.mixed import mixed

@@ -10,7 +10,7 @@ from gpuflow import dispatch, dtypes as kinds
 from gpuflow.autograd.eager import eager
 from gpuflow.autograd.tape import no_grad
 from gpuflow.errors import explain
-from gpuflow.hapi.engine import listed
+from gpuflow.functional.arguments import listed
 from gpuflow.nn.container import LayerList, Sequential
 from gpuflow.nn.layer import Layer
 from gpuflow.nn.norm import _BatchNormBase

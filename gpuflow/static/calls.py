@@ -3,6 +3,7 @@ from copy import copy
 
 from gpuflow.dispatch import call, in_dynamic_mode, recording
 from gpuflow.errors import explain
+from gpuflow.functional.arguments import listed
 from gpuflow.ops.registry import OPS
 from gpuflow.static import build
 from gpuflow.static.control import computed, outside, run_in_block
@@ -11,10 +12,6 @@ from gpuflow.static.program import default_main_program
 from gpuflow.static.structure import filled, leaves
 from gpuflow.static.value import Value, Variable
 from gpuflow.tensor import Tensor
-
-
-def _listed(x) -> list:
-    return [] if x is None else list(x) if isinstance(x, list | tuple) else [x]
 
 
 def value_in(program, x) -> Value:
@@ -33,11 +30,11 @@ def py_func(func, x, out, backward_func=None, skip_vars_in_backward_input=None):
     for key, function in (("func", func), ("backward_func", backward_func)):
         if not callable(function) and not (function is None and key == "backward_func"):
             raise TypeError(explain(where, f"{key} as a function", type(function).__name__))
-    given, targets, skipped = _listed(x), _listed(out), {id(v) for v in _listed(skip_vars_in_backward_input)}
+    given, targets, skipped = listed(x), listed(out), {id(v) for v in listed(skip_vars_in_backward_input)}
     if skipped - {id(v) for v in (*given, *targets)}:
         raise ValueError(explain(where, "skip_vars_in_backward_input among x and out", "other Variables"))
     if in_dynamic_mode():
-        for t, result in zip(targets, _listed(func(*given)), strict=True):
+        for t, result in zip(targets, listed(func(*given)), strict=True):
             t.set_value(result)
         return out
     program = default_main_program()
@@ -46,7 +43,7 @@ def py_func(func, x, out, backward_func=None, skip_vars_in_backward_input=None):
     shown = [id(v) not in skipped for v in (*given, *targets)]
 
     def backward(ins, outs, grads):
-        return _listed(backward_func(*[v for v, show in zip((*ins, *outs), shown) if show], *grads))
+        return listed(backward_func(*[v for v, show in zip((*ins, *outs), shown) if show], *grads))
 
     with build.results_into(where, targets, stop) as outputs:
         program.current_block().append(Python(where, func, inputs, outputs, effect=not targets,
@@ -129,15 +126,14 @@ class OwnGradient(Operator):
 
     def backward(self, block, grads, wanted):
         if self.way_back is None:
-            yield from super().backward(block, grads, wanted) or ()
-            return
+            super().backward(block, grads, wanted)    # refuses
         program, many = block.program, len(self.given)
         pairs = [(k, gradient_of(block, x)) for k, (x, want) in enumerate(zip(self.given, wanted[:many])) if want]
         with build.tracing(program):
             given = [call(OPS["full_like"], (program.seen(v),), {"value": 0, "dtype": v.dtype}) if g is None
                      else program.seen(g) for v, g in zip(self.outputs, grads) if v.dtype.is_differentiable]
             way, found, _ = run_in_block(self.way_back, lambda: given)
-            found = _listed(found)
+            found = listed(found)
             if len(found) != many:
                 raise ValueError(explain(f"backward_fn of {self.type}", f"a gradient for each of {many} inputs",
                                          str(len(found))))

@@ -9,6 +9,7 @@ the shape a Value had, after its array is gone. ``env[0]`` is the Run: scope, pl
 from copy import copy
 
 from gpuflow.errors import explain
+from gpuflow.functional.arguments import listed
 from gpuflow.ops.registry import OpDef, fit
 from gpuflow.ops.rows import SparseRows
 from gpuflow.static.value import Value
@@ -357,8 +358,7 @@ class Python(Operator):
 
         def step(env):
             given = [_wrapped(env[i]) for i in ins]
-            found = function(*given)
-            found = [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
+            found = listed(function(*given))
             if len(found) != len(places):
                 raise ValueError(explain(self.type, f"{len(places)} results, one per output", str(len(found))))
             for i, v, x in zip(places, outs, found):

@@ -83,13 +83,13 @@ def at_work(optimizer, scope: Scope, tensors):
     own = optimizer._groups.named
     if all(own.get(t.name) is t for t in tensors):
         return optimizer
-    twin = scope.workers.get(id(optimizer))
+    twin = scope.workers.get(optimizer)
     if twin is None or any(twin._groups.named.get(t.name) is not t for t in tensors):
-        twin = scope.workers[id(optimizer)] = optimizer._over({id(own[t.name]): t for t in tensors})
+        twin = scope.workers[optimizer] = optimizer._over({id(own[t.name]): t for t in tensors})
         average = optimizer._average
         if average is not None:
             of = {t.name: t for t in tensors}
-            scope.workers[id(average)] = average._over([of.get(p.name, p) for p in average.params]).attach(twin)
+            scope.workers[average] = average._over([of.get(p.name, p) for p in average.params]).attach(twin)
     twin._learning_rate = optimizer._learning_rate
     return twin
 

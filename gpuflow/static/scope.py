@@ -1,5 +1,6 @@
 """Scope: where parameters, buffers and global variables have their numbers while programs run, by name."""
 import contextlib
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,7 +19,8 @@ class Scope:
 
     def __init__(self):
         self._tensors: dict[str, Tensor] = {}
-        self.workers: dict = {}     # id(optimizer) -> the optimizer that works on this scope's parameters
+        # optimizer or average -> its twin that works on this scope's parameters, for as long as the first is there
+        self.workers: WeakKeyDictionary = WeakKeyDictionary()
 
     def var(self, name: str) -> "ScopeVariable":
         """The variable of that name, made now if there was none."""
@@ -55,9 +57,9 @@ class Scope:
 
     def initialise(self, home: Tensor, array) -> None:
         """Gives `home`'s stand-in in this scope its first numbers."""
-        target = home
-        if self is not _global:
-            target = self._tensors.get(home.name) or copied(home)
+        target = home if self is _global else self._tensors.get(home.name)
+        if target is None:
+            target = copied(home)
         if target._pending or target._array.shape != array.shape:
             target._array = array
             target._pending = False

@@ -1,4 +1,6 @@
 """Programs and their runs: what is built, what a run computes and refuses, and where the numbers live."""
+import gc
+
 import numpy as np
 import pytest
 
@@ -177,6 +179,34 @@ def test_scopes_keep_their_numbers_apart(exe):
             inside = np.array(scope.find_var("linear_0.w_0").get_tensor())
         assert not np.array_equal(inside, outside)
         np.testing.assert_array_equal(net[0].weight.numpy(), outside)
+
+
+def test_a_startup_program_runs_again_in_a_scope_of_its_own(exe):
+    classifier()
+    scope, startup = static.Scope(), static.default_startup_program()
+    found = []
+    for seed in (1, 2, 1):
+        paddle.seed(seed)
+        exe.run(startup, scope=scope)
+        found.append(np.array(scope.find_var("linear_0.w_0").get_tensor()))
+    assert not np.array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_a_scope_forgets_the_optimizers_that_are_gone(exe):
+    """Kept by their ids, one's momentum went on in another that came to lie at the same address."""
+    scope = static.Scope()
+    for momentum in (0.9, 0.0):
+        with static.program_guard(static.Program(), static.Program()), paddle.utils.unique_name.guard():
+            _, _, loss = classifier()
+            optimizer = paddle.optimizer.Momentum(0.1, momentum)
+            optimizer.minimize(loss)
+            exe.run(static.default_startup_program(), scope=scope)
+            exe.run(static.default_main_program(), feed=feeds(), scope=scope)
+        assert list(scope.workers) == [optimizer]
+        del optimizer, loss, _
+        gc.collect()
+        assert not scope.workers
 
 
 def test_an_op_in_place_gives_a_variable_another_value(exe):

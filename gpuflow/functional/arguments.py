@@ -6,11 +6,6 @@ from gpuflow.errors import explain
 from gpuflow.tensor import Tensor
 
 
-def listed(value) -> list:
-    """A value, several or None as a list."""
-    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
-
-
 def integer(where: str, value) -> int:
     """A Python int for an int, a NumPy integer or a tensor with one integer; TypeError for others, bool included."""
     if isinstance(value, bool):

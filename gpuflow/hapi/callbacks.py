@@ -6,8 +6,8 @@ import os
 import warnings
 from typing import Any
 
+from gpuflow import structure
 from gpuflow.errors import explain
-from gpuflow.functional import arguments
 from gpuflow.hapi.logs import one_number
 from gpuflow.optimizer import lr
 
@@ -115,7 +115,7 @@ class CallbackList(Callback):
 
 def listed(callbacks) -> list:
     """One callback, several or None as a list."""
-    found = arguments.listed(callbacks)
+    found = structure.listed(callbacks)
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(explain("callbacks", "instances of gpuflow.callbacks.Callback", repr(callback)))

@@ -5,11 +5,11 @@ from gpuflow.amp.auto_cast import auto_cast
 from gpuflow.amp.decorate import decorate
 from gpuflow.amp.grad_scaler import GradScaler
 from gpuflow.autograd.tape import no_grad
-from gpuflow.functional.arguments import listed
 from gpuflow.functional.math import add_n
 from gpuflow.hapi.engine import Engine, tensors
 from gpuflow.hapi.mixed import Mixed
 from gpuflow.jit.files import save as save_traced
+from gpuflow.structure import listed
 from gpuflow.tensor import Tensor
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from gpuflow.amp.grad_scaler import GradScaler
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import listed
 from gpuflow.hapi.logs import Logs
 from gpuflow.hapi.mixed import Mixed
 from gpuflow.io.atomic import replacing
 from gpuflow.io.checkpoint import load, save
 from gpuflow.nn.layer import Layer
+from gpuflow.structure import listed
 from gpuflow.tensor import Tensor, to_tensor
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from gpuflow import device
 from gpuflow.amp.auto_cast import auto_cast
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import listed
 from gpuflow.functional.math import add_n
 from gpuflow.hapi.engine import Engine
 from gpuflow.hapi.logs import Logs
@@ -19,6 +18,7 @@ from gpuflow.static.executor import Executor
 from gpuflow.static.operators import Initialise
 from gpuflow.static.program import Program, data, default_startup_program
 from gpuflow.static.value import Variable
+from gpuflow.structure import listed
 from gpuflow.tensor import Tensor
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import listed
 from gpuflow.hapi.callbacks import (
     CallbackList,
     EarlyStopping,
@@ -30,6 +29,7 @@ from gpuflow.io.sampler import DistributedBatchSampler
 from gpuflow.metric import Metric
 from gpuflow.nn.layer import Layer
 from gpuflow.static.input_spec import InputSpec
+from gpuflow.structure import listed
 from gpuflow.tensor import Tensor
 
 

@@ -10,11 +10,11 @@ from gpuflow import dispatch, dtypes as kinds
 from gpuflow.autograd.eager import eager
 from gpuflow.autograd.tape import no_grad
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import listed
 from gpuflow.nn.container import LayerList, Sequential
 from gpuflow.nn.layer import Layer
 from gpuflow.nn.norm import _BatchNormBase
 from gpuflow.static.input_spec import InputSpec
+from gpuflow.structure import listed
 from gpuflow.tensor import Tensor, to_tensor
 
 MIB = 1 << 20

@@ -6,8 +6,8 @@ from gpuflow.jit.trace import StaticFunction, Traced, to_static
 from gpuflow.nn.layer import Layer
 from gpuflow.static import io as static_io
 from gpuflow.static.input_spec import InputSpec
-from gpuflow.static.structure import leaves
 from gpuflow.static.value import Value
+from gpuflow.structure import leaves
 from gpuflow.tensor import Tensor
 
 

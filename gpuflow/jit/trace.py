@@ -14,8 +14,8 @@ from gpuflow.static.backward import gradients
 from gpuflow.static.input_spec import InputSpec
 from gpuflow.static.plan import Plan
 from gpuflow.static.program import Program
-from gpuflow.static.structure import filled, leaves
 from gpuflow.static.value import Value, Variable
+from gpuflow.structure import filled, leaves
 from gpuflow.tensor import Tensor
 
 PROGRAMS = 16   # that one function keeps, for different arguments

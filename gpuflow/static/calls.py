@@ -3,14 +3,13 @@ from copy import copy
 
 from gpuflow.dispatch import call, in_dynamic_mode, recording
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import listed
 from gpuflow.ops.registry import OPS
 from gpuflow.static import build
 from gpuflow.static.control import computed, outside, run_in_block
 from gpuflow.static.operators import Operator, Python, gradient_of
 from gpuflow.static.program import default_main_program
-from gpuflow.static.structure import filled, leaves
 from gpuflow.static.value import Value, Variable
+from gpuflow.structure import filled, leaves, listed
 from gpuflow.tensor import Tensor
 
 

@@ -17,8 +17,8 @@ from gpuflow.ops.registry import OPS
 from gpuflow.static.backward import Walk
 from gpuflow.static.operators import Operator, gradient_of, plus
 from gpuflow.static.program import Block, default_main_program, default_startup_program
-from gpuflow.static.structure import filled, leaves
 from gpuflow.static.value import Value, Variable
+from gpuflow.structure import filled, leaves
 from gpuflow.tensor import Tensor, to_tensor
 
 

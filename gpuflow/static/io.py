@@ -18,6 +18,7 @@ from gpuflow.static.program import Program, default_main_program
 from gpuflow.static.scope import Scope, global_scope
 from gpuflow.static.serialise import described, rebuilt
 from gpuflow.static.value import Value
+from gpuflow.structure import listed
 from gpuflow.tensor import Tensor
 
 __all__ = ["deserialize_persistables", "deserialize_program", "load", "load_from_file", "load_inference_model",
@@ -184,15 +185,11 @@ def normalize_program(program: Program, feed_vars, fetch_vars, **kwargs) -> Prog
 
 def _described(program: Program, feed_vars, fetch_vars):
     test = program.clone(for_test=True)
-    feeds, fetches = ([test.value_of(v) for v in _listed(vs)] for vs in (feed_vars, fetch_vars))
+    feeds, fetches = ([test.value_of(v) for v in listed(vs)] for vs in (feed_vars, fetch_vars))
     wrong = [v.name for v in feeds if not v.is_data]
     if wrong:
         raise ValueError(explain("saving a program", "feed_vars made by static.data", str(wrong)))
     return described(test, feeds, fetches), test.values
-
-
-def _listed(x) -> list:
-    return list(x) if isinstance(x, list | tuple) else [x]
 
 
 def serialize_program(feed_vars, fetch_vars, program=None, **kwargs) -> bytes:

@@ -9,10 +9,10 @@ the shape a Value had, after its array is gone. ``env[0]`` is the Run: scope, pl
 from copy import copy
 
 from gpuflow.errors import explain
-from gpuflow.functional.arguments import listed
 from gpuflow.ops.registry import OpDef, fit
 from gpuflow.ops.rows import SparseRows
 from gpuflow.static.value import Value
+from gpuflow.structure import listed
 from gpuflow.tensor import Tensor
 
 scopes: list[str] = []    # of static.name_scope, for whoever reads a program

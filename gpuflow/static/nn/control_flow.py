@@ -2,7 +2,7 @@
 from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.static import control
-from gpuflow.static.structure import leaves
+from gpuflow.structure import leaves
 from gpuflow.tensor import Tensor
 
 __all__ = ["case", "cond", "switch_case", "while_loop"]

@@ -1,4 +1,9 @@
-"""Results of any structure: lists, tuples and dicts, in one another, with things at their leaves."""
+"""One thing, several, or a structure of lists, tuples and dicts in one another: what calls take and give back."""
+
+
+def listed(value) -> list:
+    """A value, several or None as a list."""
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def leaves(x):

@@ -103,6 +103,8 @@ def _contents(path, name: str | None):
         return rest, start
     if not os.path.isfile(name):
         near = [name + suffix for suffix in (".pdparams", ".pdopt", ".safetensors") if os.path.isfile(name + suffix)]
+        if os.path.isfile(name + ".pdmodel"):
+            near.append(f"jit.load({name!r}).state_dict(), since there is a model saved for inference")
         what = "a folder" if os.path.isdir(name) else "not there"
         raise FileNotFoundError(explain("load", "a file", f"{name!r}, which is {what}", near[0] if near else None))
     with open(name, "rb") as file:

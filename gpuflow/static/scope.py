@@ -109,6 +109,9 @@ class ScopeVariable:
     def _tensor(self) -> Tensor:
         return self._scope._tensors[self.name]
 
+    def __repr__(self) -> str:
+        return repr(self._tensor)
+
     def shape(self) -> list:
         return list(self._tensor.shape)
 

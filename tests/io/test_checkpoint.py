@@ -335,3 +335,6 @@ def test_a_missing_file_says_what_is_near(tmp_path):
     save({}, tmp_path / "model.pdparams")
     with pytest.raises(FileNotFoundError, match=r"model\.pdparams"):
         load(tmp_path / "model")
+    (tmp_path / "traced.pdmodel").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"jit\.load\(.*traced'\)\.state_dict\(\)"):
+        load(tmp_path / "traced")

@@ -177,6 +177,7 @@ def test_scopes_keep_their_numbers_apart(exe):
             started(exe)
             exe.run(feed=feeds())
             inside = np.array(scope.find_var("linear_0.w_0").get_tensor())
+            assert f"shape={list(inside.shape)}" in repr(scope.find_var("linear_0.w_0").get_tensor())
         assert not np.array_equal(inside, outside)
         np.testing.assert_array_equal(net[0].weight.numpy(), outside)
 

@@ -33,7 +33,7 @@ def test_transforms_as_paddle(name):
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if n not in ("cauchy", "student", "categorical", "transformed",
-                                                                "stick breaking")])
+                                                                "stick breaking", "lkj", "lkj of a number")])
 def test_samples_have_the_moments(name, device):
     gpuflow.seed(5)
     made, _ = _arrays(gpuflow, CASES[name][0])
@@ -53,6 +53,26 @@ def test_samples_of_the_others(device):
     assert abs(np.median(D.Cauchy(1.0, 2.0).sample([4001]).numpy()) - 1) < 0.2
     students = D.StudentT(9.0, 1.0, 2.0)
     np.testing.assert_allclose(students.sample([4000]).numpy().var(), students.variance.item(), rtol=0.2)
+
+
+@pytest.mark.parametrize("method", ["onion", "cvine"])
+def test_samples_of_correlations(method, device):
+    """Each correlation's variance is 1 / (2 b + 1) with b = concentration + (dim - 2) / 2."""
+    gpuflow.seed(6)
+    factors = D.LKJCholesky(4, [0.5, 3.0], method).sample([4000]).numpy()
+    drawn = factors @ factors.swapaxes(-1, -2)
+    np.testing.assert_allclose(np.diagonal(drawn, 0, -2, -1), 1, rtol=1e-5)
+    rows, columns = np.tril_indices(4, -1)
+    np.testing.assert_allclose(drawn[..., rows, columns].var(0), np.repeat([[1 / 4], [1 / 9]], 6, 1), rtol=0.08)
+
+
+def test_divergences_and_entropies_of_a_family_have_gradients_where_parameters_want_them():
+    a = gpuflow.to_tensor(0.5, stop_gradient=False)
+    other = D.Beta(0.3, 0.7)
+    assert D.kl_divergence(D.Beta(0.5, 0.5), other).stop_gradient and D.Beta(0.5, 0.5).entropy().stop_gradient
+    D.kl_divergence(D.Beta(a, 0.5), other).backward()
+    ahead, back = (D.kl_divergence(D.Beta(0.5 + h, 0.5), other).item() for h in (0.01, -0.01))
+    np.testing.assert_allclose(a.grad.item(), (ahead - back) / 0.02, rtol=1e-3)
 
 
 def test_a_seed_repeats_samples():
@@ -108,6 +128,7 @@ def test_what_is_refused():
     for error, call in [(TypeError, lambda: D.Normal("0", 1.0)), (ValueError, lambda: D.Multinomial(0, x)),
                         (ValueError, lambda: D.Dirichlet(gpuflow.to_tensor(1.0))),
                         (ValueError, lambda: D.MultivariateNormal(x)),
+                        (ValueError, lambda: D.LKJCholesky(1)), (ValueError, lambda: D.LKJCholesky(2, 1.0, "vine")),
                         (ValueError, lambda: D.Independent(D.Normal(x, x), 2)),
                         (TypeError, lambda: D.Normal(0.0, 1.0).sample(3)),
                         (NotImplementedError, lambda: D.AbsTransform().forward_log_det_jacobian(x)),

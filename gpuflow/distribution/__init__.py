@@ -14,6 +14,7 @@ from gpuflow.distribution.continuous import (
     StudentT,
     Uniform,
 )
+from gpuflow.distribution.correlation import LKJCholesky
 from gpuflow.distribution.discrete import Bernoulli, Binomial, Categorical, Geometric, Multinomial, Poisson
 from gpuflow.distribution.kl import kl_divergence, register_kl
 from gpuflow.distribution.multivariate import MultivariateNormal
@@ -22,5 +23,5 @@ from gpuflow.distribution.transform import *  # noqa: F403
 
 __all__ = ["Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "ContinuousBernoulli", "Dirichlet",
            "Distribution", "Exponential", "ExponentialFamily", "Gamma", "Geometric", "Gumbel", "Independent",
-           "Laplace", "LogNormal", "Multinomial", "MultivariateNormal", "Normal", "Poisson", "StudentT",
+           "LKJCholesky", "Laplace", "LogNormal", "Multinomial", "MultivariateNormal", "Normal", "Poisson", "StudentT",
            "TransformedDistribution", "Uniform", "kl_divergence", "register_kl", *transform.__all__]

@@ -46,13 +46,14 @@ def kl_divergence(p, q):
 
 def normalizer_and_slopes(p):
     """(natural parameters, log normalizer, its derivatives by them) of a member of the exponential family."""
-    natural = []
-    for parameter in p._natural_parameters:
-        parameter = parameter.detach()
-        parameter.stop_gradient = False
-        natural.append(parameter)
-    normalizer = p._log_normalizer(*natural)
-    return natural, normalizer, grad([normalizer.sum()], natural, create_graph=True)
+    natural = p._natural_parameters
+    leaves = [parameter.detach() if parameter.stop_gradient else parameter for parameter in natural]
+    for leaf in leaves:
+        leaf.stop_gradient = False
+    normalizer = p._log_normalizer(*leaves)
+    wanted = not all(parameter.stop_gradient for parameter in natural)
+    slopes = grad([normalizer.sum()], leaves, create_graph=wanted)
+    return natural, normalizer if wanted else normalizer.detach(), slopes
 
 
 @register_kl(ExponentialFamily, ExponentialFamily)

@@ -3,6 +3,8 @@ import numpy as np
 
 V, W, P = [0.3, -1.2, 2.0], [0.7, 1.5, 0.4], [0.2, 0.5, 0.9]
 ROWS = [[0.5, 1.5, 2.0], [3.0, 0.8, 1.0]]
+CORRELATION = [[1.0, 0.0, 0.0], [0.3, 0.954, 0.0], [0.2, -0.5, 0.843]]
+TRIANGLE = [[1.0, 0.0, 0.0], [-0.6, 0.8, 0.0], [0.36, 0.48, 0.8]]
 
 # name: (expression over D and t (a float32 tensor), the same for the second of a pair or None, values, more methods)
 CASES = {
@@ -34,6 +36,8 @@ CASES = {
     "multivariate": ("D.MultivariateNormal(t(V), covariance_matrix=t(COV))",
                      "D.MultivariateNormal(t(W), precision_matrix=t(COV))", [W, V], ()),
     "multivariate rows": ("D.MultivariateNormal(t(ROWS), scale_tril=t(TRIL))", None, ROWS, ()),
+    "lkj": ("D.LKJCholesky(3, t(W))", None, [CORRELATION, TRIANGLE, CORRELATION], ()),
+    "lkj of a number": ("D.LKJCholesky(3, 2.5, 'cvine')", None, CORRELATION, ()),
     "categorical": ("D.Categorical(t(ROWS))", "D.Categorical(t(ROWS) * 2 + t(W))", None, ()),
 }
 COV = [[2.0, 0.3, 0.1], [0.3, 1.0, -0.2], [0.1, -0.2, 0.5]]
@@ -41,7 +45,7 @@ TRIL = [[1.0, 0.0, 0.0], [0.3, 0.8, 0.0], [0.1, -0.2, 0.5]]
 
 # Of the others Paddle crashes on the way back through broadcast_tensors.
 GRADIENTS = ("normal", "exponential", "gamma", "chi2", "dirichlet", "lognormal", "continuous bernoulli", "poisson",
-             "independent", "transformed", "stick breaking", "multivariate")
+             "independent", "transformed", "stick breaking", "multivariate", "lkj")
 
 TRANSFORMS = {  # name: (expression, inputs)
     "affine": ("D.AffineTransform(t(V), t(W))", V), "exp": ("D.ExpTransform()", V), "tanh": ("D.TanhTransform()", W),

@@ -1,4 +1,5 @@
-"""The command `gpuflow`: looks into checkpoints, says what the machine lacks, fills caches, times kernels.
+"""The command `gpuflow`: runs Paddle's scripts, looks into checkpoints, says what the machine lacks, fills caches,
+times kernels.
 
 Each command is a file with `add_to(commands)`, which says its arguments, and a function that runs it and returns the
 exit code or None for 0. What a command needs is imported when it runs.
@@ -9,7 +10,7 @@ import sys
 from typing import NoReturn
 
 from gpuflow._version import __version__
-from gpuflow.cli import bench, checkpoints, demo, doctor, precompile
+from gpuflow.cli import bench, checkpoints, demo, doctor, precompile, run
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,10 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="gpuflow", description=(
-        "Looks into checkpoints (.pdparams, .pdopt, .safetensors) and after the machine that gpuflow runs on."))
+        "Runs scripts written for Paddle, looks into checkpoints (.pdparams, .pdopt, .safetensors) and after the "
+        "machine that gpuflow runs on."))
     parser.add_argument("--version", action="version", version=f"gpuflow {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for part in (demo, doctor, bench, precompile, checkpoints):
+    for part in (demo, run, doctor, bench, precompile, checkpoints):
         part.add_to(commands)
     return parser
 

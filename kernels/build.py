@@ -13,6 +13,8 @@ import re
 import sys
 from pathlib import Path
 
+from gpuflow_kernels import process
+
 
 def cache_dir() -> Path:
     """The folder for generated kernels: $GPUFLOW_CACHE_DIR, else $XDG_CACHE_HOME/gpuflow, else ~/.cache/gpuflow."""
@@ -75,10 +77,7 @@ def numba_module(text: str):
     """The module made of `text`, whose njit functions are cached on disk where a folder can be written."""
     import hashlib
 
-    # Read by OpenMP when Numba loads it. By default its threads spin while they wait, and so do OpenBLAS's: in a
-    # training step each takes the cores from the other, and the step takes three times as long (docs/decisions/0008).
-    if "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    process.prepare()  # before Numba loads OpenMP
     import numba
 
     cached = re.sub(r"njit\((parallel=\w+), \*\*flags\)", r"njit(\1, cache=True, **flags)", text)

@@ -14,9 +14,10 @@ import pytest
 
 import gpuflow as paddle
 from gpuflow import nn
+from gpuflow.io.checkpoint import CheckpointError, save_together
 from tests.io.worker_data import Noisy
 
-OLD = {"w": np.zeros(4, np.float32)}
+OLD, NEW = {"w": np.zeros(4, np.float32)}, {"w": np.ones(4, np.float32)}
 
 KILLED = """
 import os, random, signal, sys, time
@@ -63,6 +64,64 @@ def test_a_kill_while_saving_leaves_the_old_or_the_new(suffix, tmp_path):
     assert saved >= 5 and cut_off >= 5, f"the kills have to meet the saving: {saved} saved, {cut_off} cut off"
 
 
+PAIR = """
+import os, signal, sys
+import numpy as np
+import gpuflow as paddle
+
+path, tries = sys.argv[1], 50
+net = paddle.nn.Linear(300, 100)
+model = paddle.Model(net)
+model.prepare(paddle.optimizer.Momentum(parameters=net.parameters()), paddle.nn.MSELoss())
+model.train_batch([np.ones((1, 300), np.float32)], [np.ones((1, 100), np.float32)])
+weight, speed = net.weight, model._optimizer._get_accumulator("velocity", net.weight)
+
+def save(k):
+    weight.set_value(np.full(weight.shape, k, np.float32))
+    speed._array[...] = k
+    model.save(path)
+
+def die_at(count):   # at the count-th call that a file system sees of a save
+    for name in ("open", "rename", "replace", "fsync", "chmod", "unlink"):
+        def counted(*args, call=getattr(os, name), **kwargs):
+            nonlocal count
+            count -= 1
+            if not count:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **kwargs)
+        setattr(os, name, counted)
+
+found = []
+for k in range(1, tries + 1):
+    save(2 * k)
+    child = os.fork()
+    if child == 0:
+        die_at((k + 1) // 2)
+        save(2 * k + 1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    weight.set_value(weight * 0)
+    speed._array[...] = 0
+    paddle.load(path + (".pdopt" if k % 2 else ".pdparams"))    # whoever reads first settles it
+    model.load(path)
+    pair = {*weight.numpy().reshape(-1).tolist(), *speed.numpy().reshape(-1).tolist()}
+    assert pair in ({2.0 * k}, {2.0 * k + 1}), (k, pair)
+    found.append((os.WIFSIGNALED(status), pair == {2.0 * k + 1}))
+    assert not any(name.endswith(".commit") for name in os.listdir(os.path.dirname(path)))
+print(found.count((True, False)), found.count((True, True)), found.count((False, True)), found.count((False, False)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_while_saving_a_model_leaves_the_old_or_the_new_pair(tmp_path):
+    """Weights and optimizer state of one save or of the other, wherever the kill comes: at each call to the system."""
+    done = subprocess.run([sys.executable, "-c", PAIR, str(tmp_path / "net")], capture_output=True, text=True,
+                          env={**os.environ, "GPUFLOW_DEVICE": "cpu"})
+    assert done.returncode == 0, done.stderr
+    old, new, _, lost = map(int, done.stdout.split())
+    assert old >= 10 and new >= 4 and not lost, done.stdout
+
+
 @pytest.mark.parametrize("suffix", ["pdparams", "safetensors"])
 def test_a_full_disk_keeps_the_old_file(suffix, tmp_path):
     path = tmp_path / f"net.{suffix}"
@@ -104,6 +163,58 @@ def test_a_read_only_folder_says_so_and_keeps_the_old_file(read_only):
     with pytest.raises(PermissionError, match="nothing was written there"):
         paddle.save(OLD, read_only / "below" / "other.pdparams")
     np.testing.assert_array_equal(paddle.load(read_only / "net.pdparams")["w"].numpy(), OLD["w"])
+
+
+@pytest.fixture
+def cut_off(tmp_path, monkeypatch):
+    """The pair net.pdparams and net.pdopt of OLD; a save of NEW over it ended between its two renames."""
+    save_together(str(tmp_path / "net"), {".pdparams": OLD, ".pdopt": OLD})
+    replace, calls = os.replace, []
+
+    def twice(*args):     # the note, and one of the two
+        calls.append(args)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        replace(*args)
+
+    monkeypatch.setattr(os, "replace", twice)
+    with pytest.raises(KeyboardInterrupt):
+        save_together(str(tmp_path / "net"), {".pdparams": NEW, ".pdopt": NEW})
+    monkeypatch.undo()
+    return tmp_path
+
+
+PAIR_FILES = ("net.pdopt", "net.pdparams")
+
+
+def test_the_next_reader_ends_a_save_that_was_cut_off(cut_off, monkeypatch):
+    def refused(*args):
+        raise PermissionError(errno.EACCES, "as in a read-only folder")
+
+    monkeypatch.setattr(os, "replace", refused)
+    for again in range(2):
+        for name in PAIR_FILES:
+            np.testing.assert_array_equal(paddle.load(cut_off / name)["w"].numpy(), NEW["w"])
+        if not again:
+            assert len(os.listdir(cut_off)) == 4      # the note, and the new file under the name it was written by
+            monkeypatch.undo()
+    assert sorted(os.listdir(cut_off)) == list(PAIR_FILES)
+
+
+def test_the_next_save_ends_one_that_was_cut_off(cut_off):
+    with pytest.raises(CheckpointError):
+        save_together(str(cut_off / "net"), {".pdparams": {"w": object()}, ".pdopt": OLD})
+    assert sorted(os.listdir(cut_off)) == list(PAIR_FILES)
+    for name in PAIR_FILES:
+        np.testing.assert_array_equal(paddle.load(cut_off / name)["w"].numpy(), NEW["w"])
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff", b"0123456789ab\n/../../etc", b"0123456789ab\n.pdparams",
+                                  b"nonsense\n.pdopt", b"0123456789ab\n" * 1000])
+def test_a_note_of_no_save_renames_nothing(note, tmp_path):
+    paddle.save(OLD, tmp_path / "net.pdparams")
+    (tmp_path / ".net.commit").write_bytes(note)
+    np.testing.assert_array_equal(paddle.load(tmp_path / "net.pdparams")["w"].numpy(), OLD["w"])
 
 
 def _resident() -> int:

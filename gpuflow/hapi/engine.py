@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import abc
-import contextlib
 import os
 import warnings
 from typing import Any
@@ -13,8 +12,7 @@ from gpuflow.amp.grad_scaler import GradScaler
 from gpuflow.errors import explain
 from gpuflow.hapi.logs import Logs
 from gpuflow.hapi.mixed import Mixed
-from gpuflow.io.atomic import replacing
-from gpuflow.io.checkpoint import load, save
+from gpuflow.io.checkpoint import load, save_together
 from gpuflow.nn.layer import Layer
 from gpuflow.structure import listed
 from gpuflow.tensor import Tensor, to_tensor
@@ -88,16 +86,12 @@ class Engine(abc.ABC):
     def save(self, path: str) -> None:
         """path.pdparams, and where there is something to say path.pdopt and path.pdscaler.
 
-        All are written before the first gets its name: what fails while writing leaves all of the old ones.
+        They appear together: whatever happens meanwhile leaves all of the old ones or all of the new ones.
         """
-        with contextlib.ExitStack() as stack:
-            for owner, suffix in ((self.network, ".pdparams"), (self.optimizer, ".pdopt"), (self.scaler, ".pdscaler")):
-                state = None if owner is None else owner.state_dict()
-                if state or owner is self.network:
-                    with open(stack.enter_context(replacing(path + suffix)), "wb") as file:
-                        save(state, file)
-                        file.flush()
-                        os.fsync(file.fileno())
+        states = {suffix: {} if owner is None else owner.state_dict() for suffix, owner in (
+            (".pdparams", self.network), (".pdopt", self.optimizer), (".pdscaler", self.scaler))}
+        states = {suffix: state for suffix, state in states.items() if state or suffix == ".pdparams"}
+        save_together(path, states)
 
     def load(self, path: str, skip_mismatch: bool, reset_optimizer: bool) -> None:
         """The way back of `save`. What does not fit is refused, and everything is then as it was before."""

@@ -10,7 +10,7 @@ from gpuflow import dtypes
 from gpuflow.errors import explain, refuse_unknown
 from gpuflow.io import pickle_reader, pickle_writer, safetensors_file
 from gpuflow.io.arrays import wrap
-from gpuflow.io.atomic import replacing
+from gpuflow.io.atomic import replacing, replacing_together, settled
 from gpuflow.io.pickle_reader import CheckpointError
 from gpuflow.io.pickle_writer import NAME_TABLE, SLICE_TABLE
 
@@ -45,6 +45,14 @@ def save(obj, path, protocol: int = 4, **configs) -> None:
         else:
             with contextlib.nullcontext(target) if name is None else open(target, "wb") as file:
                 pickle_writer.dump(obj, file, protocol)
+
+
+def save_together(prefix: str, states: dict, protocol: int = 4, **configs) -> None:
+    """Saves {suffix: state} as files prefix + suffix, all of which appear or none."""
+    with replacing_together(prefix, states) as names:
+        for name, state in zip(names, states.values()):
+            with open(name, "wb") as file:
+                save(state, file, protocol, **configs)
 
 
 def load(path, return_numpy: bool = False, **configs):
@@ -101,13 +109,14 @@ def _contents(path, name: str | None):
         if not isinstance(rest, bytes):
             raise TypeError(explain("load", "a file object opened in binary mode", f"one that reads {type(rest)}"))
         return rest, start
-    if not os.path.isfile(name):
+    place = settled(name)
+    if not os.path.isfile(place):
         near = [name + suffix for suffix in (".pdparams", ".pdopt", ".safetensors") if os.path.isfile(name + suffix)]
         if os.path.isfile(name + ".pdmodel"):
             near.append(f"jit.load({name!r}).state_dict(), since there is a model saved for inference")
         what = "a folder" if os.path.isdir(name) else "not there"
         raise FileNotFoundError(explain("load", "a file", f"{name!r}, which is {what}", near[0] if near else None))
-    with open(name, "rb") as file:
+    with open(place, "rb") as file:
         if not os.fstat(file.fileno()).st_size:
             raise CheckpointError(f"load: {name} cannot be read: it is empty")
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), 0

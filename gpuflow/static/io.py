@@ -9,8 +9,8 @@ from gpuflow import device
 from gpuflow.errors import explain
 from gpuflow.io import variables_file
 from gpuflow.io.arrays import host_array
-from gpuflow.io.atomic import replacing
-from gpuflow.io.checkpoint import load as load_file, save as save_file
+from gpuflow.io.atomic import replacing, replacing_together, settled
+from gpuflow.io.checkpoint import load as load_file, save_together
 from gpuflow.io.pickle_reader import CheckpointError
 from gpuflow.optimizer.in_program import Step
 from gpuflow.param import Parameter
@@ -53,17 +53,17 @@ def _check_fits(where: str, values: dict[str, Value], state: dict) -> None:
 
 
 def save(program: Program, model_path: str, protocol: int = 4, **configs) -> None:
-    """Saves the program's parameters and buffers as `model_path`.pdparams and its optimizers' states as .pdopt.
+    """Saves the program's parameters and buffers as `model_path`.pdparams and its optimizers' states as .pdopt, both
+    files or none.
 
     The current scope's numbers are saved, under the variables' names; Paddle reads the .pdparams.
     """
     scope, path = global_scope(), _prefix("static.save", model_path)
     state = {name: host_array(scope.tensor(v)) for name, v in _persistable(program).items()}
-    save_file(state, path + ".pdparams", protocol, **configs)
     states: dict = {}
     for optimizer in _optimizers(program, scope):
         states.update(optimizer.state_dict())
-    save_file(states, path + ".pdopt", protocol, **configs)
+    save_together(path, {".pdparams": state, ".pdopt": states}, protocol, **configs)
 
 
 def load(program: Program, model_path: str, executor=None, var_list=None) -> None:
@@ -150,10 +150,8 @@ def load_vars(executor, dirname: str, main_program=None, vars=None, predicate=No
 
 
 def _read(path: str, count: int) -> list[np.ndarray]:
-    with open(path, "rb") as file:
-        data = file.read()
     try:
-        return variables_file.read(data, count)
+        return variables_file.read(load_from_file(path), count)
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
@@ -250,7 +248,7 @@ def save_to_file(path: str, content: bytes) -> None:
 
 def load_from_file(path: str) -> bytes:
     """The bytes of a file."""
-    with open(path, "rb") as file:
+    with open(settled(path), "rb") as file:
         return file.read()
 
 
@@ -261,8 +259,12 @@ def save_inference_model(path_prefix: str, feed_vars, fetch_vars, executor, prog
     Layers are saved in their evaluation form.
     """
     path = _prefix("save_inference_model", path_prefix)
-    save_to_file(path + ".pdiparams", serialize_persistables(feed_vars, fetch_vars, executor, program))
-    save_to_file(path + ".pdmodel", serialize_program(feed_vars, fetch_vars, program))
+    contents = {".pdiparams": serialize_persistables(feed_vars, fetch_vars, executor, program),
+                ".pdmodel": serialize_program(feed_vars, fetch_vars, program)}
+    with replacing_together(path, contents) as names:
+        for name, content in zip(names, contents.values()):
+            with open(name, "wb") as file:
+                file.write(content)
 
 
 def load_inference_model(path_prefix: str, executor, **kwargs) -> list:

@@ -2,7 +2,8 @@
 
 Eager mode (autograd/eager.py) runs the op and records it; static mode appends it to a Program. A mode is an object with
 ``run(op, inputs, attrs)`` and ``run_inplace(op, target, inputs, attrs)``; one that is not `dynamic` also has
-``training_call(function, args, kwargs)``, ``own_gradient(where, forward, inputs, backward)`` and ``keep(buffer)``.
+``training_call(function, args, kwargs)``, ``own_gradient(where, forward, inputs, backward)``, ``keep(buffer)`` and
+``grad(outputs, inputs, grad_outputs, no_grad_vars)``.
 
 Before the mode sees a call, a casting policy may exchange the inputs for others of another dtype (amp/auto_cast.py).
 """

@@ -113,6 +113,24 @@ class Eager(threading.local):
         write_inplace(op, target, out, recorded)
         return target
 
+    def gradient_on_tensors(self, op, xp, attrs, g, saved, targets):
+        """An op's gradient as ops, which can be differentiated: see traced.on_tensors."""
+        return traced.on_tensors(op, xp, attrs, g, saved, targets)
+
+    def pull_back(self, function, starts, inputs, create_graph):
+        """The gradients of `inputs` where `starts` are those of function()'s results; None stands for none in each."""
+        from gpuflow.autograd import tape
+
+        with tape.enable_grad(), dispatch.casting(None):
+            ends = [(y, g) for y, g in zip(function(), starts, strict=True)
+                    if y is not None and g is not None and not y.stop_gradient]
+            asked = [x for x in inputs if x is not None]
+            if not ends or not asked:
+                return [None] * len(inputs)
+            results, given = map(list, zip(*ends))
+            found = iter(tape.grad(results, asked, given, create_graph=create_graph, allow_unused=True))
+            return [None if x is None else next(found) for x in inputs]
+
 
 def _check_inplace(op, target):
     if target._node is None and not target.stop_gradient:

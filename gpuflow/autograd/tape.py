@@ -244,10 +244,13 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bo
 
     grad_outputs: what each output's gradient starts from (None: ones). create_graph: the gradients can be
     differentiated again. retain_graph: default is create_graph. allow_unused: None for an input that the outputs do
-    not depend on, where otherwise a ValueError is raised. no_grad_vars: tensors that are treated as constants.
+    not depend on, where otherwise a ValueError is raised. no_grad_vars: tensors that are treated as constants. While a
+    Program is built these are its `static.gradients`.
     """
     if not only_inputs:
         raise ValueError(explain("grad", "only_inputs=True", "False", "Tensor.backward, which fills every leaf's grad"))
+    if not dispatch.in_dynamic_mode():
+        return dispatch.mode().grad(outputs, inputs, grad_outputs, no_grad_vars)
     outputs, inputs, constants = _listed(outputs), _listed(inputs), _listed(no_grad_vars)
     grads = [None] * len(outputs) if grad_outputs is None else _listed(grad_outputs)
     if len(grads) != len(outputs):

@@ -236,9 +236,8 @@ def namespace(module):
 
 def gradients(node, g):
     """Calls a node's gradient function on traced values; g and the results are Tensors shaped like the inputs."""
-    xp = namespace(node.xp)
     saved = node.op.saved_type()
-    saved.needs, saved.into = node.saved.needs, [None] * len(node.edges)
+    saved.needs = node.saved.needs
     for field, kind, where, _ in node.op.save_plan:
         value = getattr(node.saved, field)
         if kind == "array":
@@ -246,30 +245,47 @@ def gradients(node, g):
             many = where < 0
             value = [_input(node, i, a) for i, a in enumerate(value, first)] if many else _input(node, where, value)
         elif kind == "output":
-            value = Traced(_linked(node.xp.asarray(value), node, where))
+            value = _linked(node.xp.asarray(value), node, where)
         setattr(saved, field, value)
-    g = tuple(Traced(x) for x in g) if isinstance(g, tuple) else Traced(g)
+    return on_tensors(node.op, node.xp, node.attrs, g, saved, [None if e is None else e[2:] for e in node.edges])
+
+
+def on_tensors(op, module, attrs, g, saved, targets):
+    """The answers of an op's gradient function as Tensors. g, and the arrays in `saved`, are Tensors; targets: (shape,
+    dtype) of each input whose gradient is wanted, else None."""
+    xp = namespace(module)
+    saved.into = [None] * len(targets)
+    for field, kind, _, _ in op.save_plan:
+        if kind in ("array", "output"):
+            setattr(saved, field, _traced(getattr(saved, field)))
     out = []
-    for edge, result in zip(node.edges, node.op.grad_function(xp, g, saved, **node.attrs), strict=True):
-        if edge is None or result is None:
+    for target, result in zip(targets, op.grad_function(xp, _traced(g), saved, **attrs), strict=True):
+        if target is None or result is None:
             out.append(None)
             continue
         if isinstance(result, SparseRows):
-            raise RuntimeError(f"{node.op.name}: a sparse gradient cannot be differentiated again. Try: sparse=False")
+            raise RuntimeError(f"{op.name}: a sparse gradient cannot be differentiated again. Try: sparse=False")
         result = result if isinstance(result, Traced) else xp.asarray(result)
-        out.append(fit(xp, result, edge[2], edge[3]).tensor)
+        out.append(fit(xp, result, *target).tensor)
     return out
 
 
+def _traced(x):
+    """Traced values in the place of Tensors and arrays, also in a list or tuple of them."""
+    if isinstance(x, list | tuple):
+        return type(x)(map(_traced, x))
+    return Traced(x) if isinstance(x, Tensor) else Traced(Tensor(x)) if device.is_array(x) else x
+
+
 def _input(node, i, array):
-    """A saved input as a traced value that leads back to where the input came from."""
+    """A saved input as a Tensor that leads back to where the input came from."""
     if not device.is_array(array):
         return array
     edge = node.edges[i]
     if edge is None:
-        return Traced(Tensor(array))
+        return Tensor(array)
     target, index = edge[0], edge[1]
-    return Traced(target if isinstance(target, Tensor) else _linked(array, target, index))
+    return target if isinstance(target, Tensor) else _linked(array, target, index)
 
 
 def _linked(array, node, index):

@@ -69,6 +69,7 @@ class Traced:
 
     def _found(self, place, wanted) -> "_Way":
         program = self.program.clone()
+        forward = len(program.global_block().ops)
         smooth = [k for k, v in enumerate(self.outputs) if v.dtype.is_differentiable and not v.stop_gradient]
         smooth = smooth if wanted else []
         starts = [program.variable(f"start_{k}", self.outputs[k].shape, self.outputs[k].dtype, is_data=True)
@@ -76,7 +77,8 @@ class Traced:
         back = gradients([program.seen(self.outputs[k]) for k in smooth], [program.seen(v) for v in wanted],
                          starts) if smooth else [None] * len(wanted)
         grads = [None if g is None else g._value for g in back]
-        plan = Plan(program.global_block().ops, [*self.outputs, *(g for g in grads if g is not None)], place)
+        plan = Plan(program.global_block().ops, [*self.outputs, *(g for g in grads if g is not None)], place,
+                    forward)
         return _Way(plan, {k: plan.at(start._value) for k, start in zip(smooth, starts)}, grads)
 
 

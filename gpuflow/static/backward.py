@@ -33,9 +33,12 @@ class Walk:
             return None
         if len(found) > 1:
             program, name = self.block.program, f"{value.name}@GRAD"
-            if name in program.values:
-                program.rename(program.values[name], program.free(name))
-            total = program.variable(name, value.shape, value.dtype, exact=True)._value
+            taken = program.values.get(name)
+            if taken in found:
+                program.rename(taken, program.free(name))
+            elif taken is not None:    # by an earlier walk's
+                name = program.free(name)
+            total = program.variable(name, value.shape, value.dtype, stop_gradient=False, exact=True)._value
             total.source = value
             self.block.append(Accumulate(found, total))
             found[:] = [total]
@@ -49,7 +52,7 @@ class Walk:
             wants = [isinstance(x, Value) and id(x) in self.live and x.dtype.is_differentiable
                      and (id(x) in self.wanted or not x.stop_gradient) for x in operator.inputs]
             if any(wants):
-                grads = [None if v is None else self.whole(v) for v in operator.outputs]
+                grads = [None if v is None else self.whole(v) for v in operator.ends()]
                 for x, gradient in operator.backward(self.block, grads, wants):
                     self.send(x, gradient)
 

@@ -7,6 +7,7 @@ from gpuflow import device, dispatch, dtypes, unique_name
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec
 from gpuflow.static import program as programs
+from gpuflow.static.backward import gradients
 from gpuflow.static.operators import Apply, Initialise, Write
 from gpuflow.static.value import Value, Variable
 from gpuflow.tensor import Tensor
@@ -40,6 +41,9 @@ class Build:
         overwrite(op.name, target, out)
         return target
 
+    def grad(self, outputs, inputs, grad_outputs, no_grad_vars):
+        """What `autograd.grad` is in a Program: Variables."""
+        return gradients(outputs, inputs, grad_outputs, no_grad_vars)
 
     def own_gradient(self, where, forward, inputs, backward):
         """forward(*inputs), whose gradient is what backward makes of those of its results; see PyLayer."""

@@ -5,7 +5,7 @@ from gpuflow.dispatch import call, in_dynamic_mode, recording
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OPS
 from gpuflow.static import build
-from gpuflow.static.control import computed, outside, run_in_block
+from gpuflow.static.control import computed, outside, run_in_block, walked
 from gpuflow.static.operators import Operator, Python, gradient_of
 from gpuflow.static.program import default_main_program
 from gpuflow.static.value import Value, Variable
@@ -123,25 +123,40 @@ class OwnGradient(Operator):
                 env[out] = env[result]
         return step
 
+    def ends(self):
+        return [*self.outputs, *(self.results if self.way_back else computed(self.block))]
+
     def backward(self, block, grads, wanted):
-        if self.way_back is None:
-            super().backward(block, grads, wanted)    # refuses
+        """What came to a result that the way back reads counts as what came to the output. The way back itself is made
+        of operators, and so are its own gradients."""
         program, many = block.program, len(self.given)
-        pairs = [(k, gradient_of(block, x)) for k, (x, want) in enumerate(zip(self.given, wanted[:many])) if want]
-        with build.tracing(program):
-            given = [call(OPS["full_like"], (program.seen(v),), {"value": 0, "dtype": v.dtype}) if g is None
-                     else program.seen(g) for v, g in zip(self.outputs, grads) if v.dtype.is_differentiable]
-            way, found, _ = run_in_block(self.way_back, lambda: given)
+        if self.way_back is None:
+            pairs = [(x, gradient_of(block, x)) for x, want in zip(self.inputs, wanted) if want]
+            ends = zip([*self.results, *computed(self.block)], grads)
+            way, results = walked(self.block, ends, [x for x, _ in pairs], program)
+        else:
+            pairs = [(x, gradient_of(block, x)) for x, want in zip(self.given, wanted[:many]) if want]
+            with build.tracing(program):
+                given = [self._start(program, *some) for some in zip(self.outputs, grads, grads[len(self.outputs):])
+                         if some[0].dtype.is_differentiable]
+                way, found, _ = run_in_block(self.way_back, lambda: given)
             found = listed(found)
             if len(found) != many:
                 raise ValueError(explain(f"backward_fn of {self.type}", f"a gradient for each of {many} inputs",
                                          str(len(found))))
-            results = [None if found[k] is None else value_in(program, found[k]) for k, _ in pairs]
+            results = [None if g is None else value_in(program, g) for g, want in zip(found, wanted) if want]
         back = OwnGradient(f"{self.type}_grad", [g for g in grads if g is not None], way, results,
                            [g for _, g in pairs], None)
         back.training = True
         block.append(back)
-        yield from ((self.given[k], g) for k, g in pairs)
+        yield from pairs
+
+    @staticmethod
+    def _start(program, output, *grads):
+        """The sum of the gradients that came to an output, as a Variable."""
+        came = [program.seen(g) for g in grads if g is not None]
+        return (sum(came[1:], came[0]) if came else
+                call(OPS["full_like"], (program.seen(output),), {"value": 0, "dtype": output.dtype}))
 
     def moved(self, place_of, inside):
         twin = copy(self)

@@ -28,14 +28,26 @@ def computed(block: Block) -> list[Value]:
 
 
 def outside(*parts) -> list[Value]:
-    """What some (block, results, given) read and do not compute: given are Values that come from elsewhere."""
+    """What some (block, results, given) need and do not compute: given are Values that come from elsewhere."""
     found: dict[int, Value] = {}
     for block, results, given in parts:
         made = {id(v) for v in (*computed(block), *given)}
-        for v in (*(v for o in block.ops for v in o.reads()), *results):
+        for v in (*(v for o in block.ops for v in o.needs()), *results):
             if v is not None and id(v) not in made:
                 found[id(v)] = v
     return list(found.values())
+
+
+def walked(own: Block, ends, asked, program) -> tuple[Block, list]:
+    """(a block that walks back through the block `own`, what arrives at each Value of `asked` or None). ends: (a Value,
+    its gradient or None)."""
+    with program.new_block() as way:
+        walk = Walk(own.ops, way, asked)
+        for v, g in ends:
+            if v is not None and g is not None and id(v) in walk.live:
+                walk.send(v, g)
+        walk.run()
+        return way, [walk.whole(x) for x in asked]
 
 
 def _moved(values, place_of):
@@ -75,17 +87,15 @@ class Branches(Operator):
                 env[out] = env[source]
         return step
 
+    def ends(self):
+        return [*self.outputs, *(v for block, _ in self.parts for v in computed(block))]
+
     def backward(self, block, grads, wanted):
         asked = [x for x, want in zip(self.inputs, wanted) if want]
-        outs, parts = [gradient_of(block, x) for x in asked], []
-        for own, results in self.parts:
-            with block.program.new_block() as way:
-                walk = Walk(own.ops, way, asked)
-                for r, g in zip(results, grads):
-                    if g is not None and id(r) in walk.live:
-                        walk.send(r, g)
-                walk.run()
-                parts.append((way, [walk.whole(x) for x in asked]))
+        outs = [gradient_of(block, x) for x in asked]
+        many, inner = len(self.outputs), self.ends()
+        parts = [walked(own, zip([*results, *inner[many:]], grads), asked, block.program)
+                 for own, results in self.parts]
         back = Branches(f"{self.type}_grad", self.inputs[0], self.choices, self.default, parts, outs)
         back.training = True
         block.append(back)
@@ -205,6 +215,10 @@ class LoopGradient(Operator):
 
     def writes(self):
         return [*super().writes(), *computed(self.way), *(c for _, c, _ in self.carried.values())]
+
+    def backward(self, block, grads, wanted):
+        raise NotImplementedError(explain("a gradient through while_loop", "one derivative", "a second one",
+                                          "a Python loop, which appends every iteration"))
 
     def bind(self, plan):
         work = plan.bind_block(self.way.ops, [v for v in (*self.parts, *(go for *_, go in self.carried.values()))

@@ -8,6 +8,7 @@ the shape a Value had, after its array is gone. ``env[0]`` is the Run: scope, pl
 
 from copy import copy
 
+from gpuflow import dispatch
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OpDef, fit
 from gpuflow.ops.rows import SparseRows
@@ -34,6 +35,10 @@ class Operator:
         """The Values that must be there before it runs."""
         return [x for x in self.inputs if isinstance(x, Value)]
 
+    def needs(self):
+        """The Values that must have been computed before: those that it reads, and those whose sizes it asks for."""
+        return self.reads()
+
     def writes(self):
         """The Values that it computes."""
         return [x for x in self.outputs if x is not None]
@@ -42,9 +47,13 @@ class Operator:
         """step(env): runs the operator once."""
         raise NotImplementedError
 
+    def ends(self):
+        """The Values through whose gradients the way back comes in, None for one without."""
+        return self.outputs
+
     def backward(self, block, grads, wanted):
-        """Appends the gradient to `block`. grads: the Value of each output's gradient, or None. wanted: a bool per
-        input. Yields (Value of an input, Value of a gradient that reaches it)."""
+        """Appends the gradient to `block`. grads: the Value of the gradient of each of `ends()`, or None. wanted: a
+        bool per input. Yields (Value of an input, Value of a gradient that reaches it)."""
         raise NotImplementedError(explain(f"a gradient through {self.type}", "an operator that has one", "one without",
                                           "x.stop_gradient = True on what it computes"))
 
@@ -157,10 +166,10 @@ class Apply(Operator):
 
 
 def gradient_of(block, value: Value) -> Value:
-    """A new Value for a gradient that reaches `value`."""
+    """A new Value for a gradient that reaches `value`; it can be differentiated itself."""
     name = f"{value.name}@GRAD"
     free = name if name not in block.program.values else block.program.free(name)
-    found = block.program.variable(free, value.shape, value.dtype, exact=True)._value
+    found = block.program.variable(free, value.shape, value.dtype, stop_gradient=False, exact=True)._value
     found.source = value
     return found
 
@@ -181,13 +190,11 @@ class Gradient(Operator):
     training = True
 
     def __init__(self, forward: Apply, grads, outputs, wanted):
-        self.forward, self.wanted = forward, list(wanted)
-        self.grads = grads
-        super().__init__(f"{forward.type}_grad", [g for g in grads if g is not None], outputs, forward.attrs)
-
-    def reads(self):
-        kept = [x for kind, x in self._saved() if kind in ("array", "output") and isinstance(x, Value)]
-        return [*super().reads(), *kept]
+        self.forward, self.wanted, self.grads = forward, list(wanted), grads
+        kept = [x for kind, x in self._saved() if kind in ("array", "output")]
+        super().__init__(f"{forward.type}_grad", _distinct(grads, kept), outputs, forward.attrs)
+        op = forward.op
+        self.op = op.over_complex() if forward.outputs[0].dtype.is_complex else op
 
     def _saved(self):
         """(kind, Value) of everything that the gradient function looks at; kind as in OpDef.save_plan."""
@@ -199,9 +206,16 @@ class Gradient(Operator):
                 for x in inputs[len(op.inputs):] if where < 0 else [inputs[where]]:
                     yield kind, x
 
-    def bind(self, plan):
-        op, inputs, wanted = self.forward.op, self.forward.inputs, self.wanted
-        op = op.over_complex() if self.forward.outputs[0].dtype.is_complex else op
+    def needs(self):
+        sized = [x for x, g in zip(self.forward.inputs, self.outputs) if g is not None]
+        sized += [x for kind, x in self._saved() if kind == "shape"]
+        sized += self.forward.outputs if self.forward.several else ()
+        return [*self.inputs, *(x for x in sized if isinstance(x, Value) and None in x.shape)]
+
+    def _given(self, plan):
+        """given(env): what the gradient function is called with, (gradients, saved); gradients are None where nothing
+        came back in this run."""
+        op, inputs, wanted = self.op, self.forward.inputs, self.wanted
         fields = []
         for field, kind, where, for_input in op.save_plan:
             if for_input is not None and not wanted[for_input]:
@@ -212,31 +226,38 @@ class Gradient(Operator):
                 fields.append((field, [_place(plan, kind, x) for x in inputs[len(op.inputs):]], True))
             else:
                 fields.append((field, _place(plan, kind, inputs[where]), False))
-        several, array_type = self.forward.several, plan.array_type
+        several, xp, new = self.forward.several, plan.xp, op.saved_type
         gs = [None if g is None else plan.at(g) for g in self.grads]
-        outs = [(k, plan.at(g), plan.aspect(x, "shape"), plan.aspect(x, "dtype"))
-                for k, (x, g) in enumerate(zip(inputs, self.outputs)) if g is not None]
         filled = [None if k in op.internal else (plan.aspect(v, "shape"), plan.aspect(v, "dtype"))
                   for k, v in enumerate(self.forward.outputs)] if several else ()
-        into = [plan.grad_slot(g) if k in op.writes and g is not None else plan.constant(None)
-                for k, g in enumerate(self.outputs)]
-        xp, function, attrs, new = plan.xp, op.grad_function, self.attrs, op.saved_type
 
-        def step(env):
+        def given(env):
             saved = new()
-            saved.needs, saved.into = wanted, [env[i] for i in into]
+            saved.needs = wanted
             for field, i, many in fields:
                 setattr(saved, field, [env[k] for k in i] if many else env[i])
-            if several:
-                g = tuple([env[i] if i is not None and env[i] is not None else
-                           None if spec is None else xp.zeros(env[spec[0]], env[spec[1]])
-                           for i, spec in zip(gs, filled)])
-            else:
-                g = env[gs[0]]
-                if g is None:     # nothing came back this time
-                    for _, out, _, _ in outs:
-                        env[out] = None
-                    return
+            if not several:
+                return env[gs[0]], saved
+            return tuple([env[i] if i is not None and env[i] is not None else
+                          None if spec is None else xp.zeros(env[spec[0]], env[spec[1]])
+                          for i, spec in zip(gs, filled)]), saved
+        return given
+
+    def bind(self, plan):
+        op, inputs, given = self.op, self.forward.inputs, self._given(plan)
+        outs = [(k, plan.at(g), plan.aspect(x, "shape"), plan.aspect(x, "dtype"))
+                for k, (x, g) in enumerate(zip(inputs, self.outputs)) if g is not None]
+        into = [plan.grad_slot(g) if k in op.writes and g is not None else plan.constant(None)
+                for k, g in enumerate(self.outputs)]
+        xp, function, attrs, array_type = plan.xp, op.grad_function, self.attrs, plan.array_type
+
+        def step(env):
+            g, saved = given(env)
+            if g is None:
+                for _, out, _, _ in outs:
+                    env[out] = None
+                return
+            saved.into = [env[i] for i in into]
             found = function(xp, g, saved, **attrs)
             for k, out, shape, kind in outs:
                 a = found[k]
@@ -249,9 +270,78 @@ class Gradient(Operator):
         return step
 
     def backward(self, block, grads, wanted):
-        raise NotImplementedError(explain(
-            f"a gradient through {self.type}", "one derivative in static mode", "a second one",
-            "eager mode with grad(create_graph=True)"))
+        return _gradient_of_gradient(self, block, grads, wanted)
+
+    def on_tensors(self, plan):
+        """See GradientAgain."""
+        given, op, xp, attrs = self._given(plan), self.op, plan.xp, self.attrs
+        targets = [None if g is None else (plan.aspect(x, "shape"), plan.aspect(x, "dtype"))
+                   for x, g in zip(self.forward.inputs, self.outputs)]
+
+        def function(env, create_graph):
+            g, saved = given(env)
+            if g is None:
+                return [None] * len(targets)
+            sizes = [None if t is None else (env[t[0]], env[t[1]]) for t in targets]
+            return dispatch.mode().gradient_on_tensors(op, xp, attrs, g, saved, sizes)
+        return function
+
+
+class GradientAgain(Operator):
+    """The gradient of a gradient operator, of a second or higher order: the way back of eager mode through the ops of
+    the gradient function.
+
+    `on_tensors(plan)`, which Gradient has as well, is function(env, create_graph): the outputs as Tensors, where env
+    holds Tensors in the places of the inputs.
+    """
+
+    training = True
+
+    def __init__(self, inner, grads, outputs):
+        self.inner, self.grads = inner, grads
+        super().__init__(f"{inner.type}_grad", _distinct(grads, inner.inputs), outputs, inner.attrs)
+
+    def needs(self):
+        return [*self.inputs, *self.inner.needs()]
+
+    def on_tensors(self, plan):
+        inner = self.inner.on_tensors(plan)
+        starts = [None if g is None else plan.at(g) for g in self.grads]
+        asked = [None if g is None else plan.at(x) for x, g in zip(self.inner.inputs, self.outputs)]
+
+        def function(env, create_graph):
+            return dispatch.mode().pull_back(
+                lambda: inner(env, True), [None if i is None else env[i] for i in starts],
+                [None if i is None else env[i] for i in asked], create_graph)
+        return function
+
+    def bind(self, plan):
+        function = self.on_tensors(plan)
+        ins = [(plan.at(x), not x.dtype.is_differentiable) for x in self.inputs]
+        outs = [None if g is None else plan.at(g) for g in self.outputs]
+
+        def step(env):
+            there = env.copy()
+            for i, stop in ins:
+                there[i] = None if env[i] is None else Tensor(env[i], stop_gradient=stop)
+            for out, t in zip(outs, function(there, False)):
+                if out is not None:
+                    env[out] = None if t is None else t._array
+        return step
+
+    def backward(self, block, grads, wanted):
+        return _gradient_of_gradient(self, block, grads, wanted)
+
+
+def _gradient_of_gradient(inner, block, grads, wanted):
+    outputs = _gradients_of(block, inner.inputs, wanted)
+    block.append(GradientAgain(inner, grads, outputs))
+    return _reached(inner.inputs, outputs)
+
+
+def _distinct(*parts) -> list:
+    """The Values in some lists, each once."""
+    return list(dict.fromkeys(x for part in parts for x in part if isinstance(x, Value)))
 
 
 def _place(plan, kind, x):
@@ -275,6 +365,9 @@ class Accumulate(Operator):
                 total = plus(total, env[i])
             env[out] = total
         return step
+
+    def backward(self, block, grads, wanted):
+        return [(x, grads[0]) for x, want in zip(self.inputs, wanted) if want]
 
 
 def plus(a, b):

@@ -25,9 +25,10 @@ class Run:
 
 
 class Plan:
-    """operators: those of the block that is run. fetches: the Values whose arrays are wanted at the end."""
+    """operators: those of the block that is run. fetches: the Values whose arrays are wanted at the end. forward: how
+    many of the operators come before the way back."""
 
-    def __init__(self, operators: list[Operator], fetches: list[Value], place):
+    def __init__(self, operators: list[Operator], fetches: list[Value], place, forward: int | None = None):
         self.place, self.xp = place, device.module_for(place)
         self.array_type = self.xp.ndarray
         self.template: list = [None]
@@ -42,9 +43,10 @@ class Plan:
         self._tapes: dict[int, list[int]] = {}
         self._slot_of = {id(g): p for op in operators for p, g in getattr(op, "steps_of", ())}
         needed = needed_for(operators, fetches)
-        self._read = {id(v) for v in fetches} | {id(v) for op in needed for v in op.reads()}
+        self._read = {id(v) for v in fetches} | {id(v) for op in needed for v in op.needs()}
         self.steps = self.bind(needed)
-        self.forward_steps = next((k for k, o in enumerate(needed) if o.training), len(needed))
+        ahead = {id(o) for o in operators[:forward]}
+        self.forward_steps = sum(id(o) in ahead for o in needed)
         self.fetches = [(self.at(v), v) for v in fetches]
         self._shapes = [None if v.source is None else self.aspect(v.source, "shape") for v in fetches]
         for part in [(self.steps, needed, fetches), *self._blocks]:
@@ -82,7 +84,8 @@ class Plan:
             self._aspects[key] = place
 
             def note(env):
-                env[place] = env[source].shape
+                array = env[source]
+                env[place] = None if array is None else array.shape    # None: of a branch that did not run
             if id(x) in self._step_of:
                 steps, k = self._step_of[id(x)]
                 steps[k] = _then(steps[k], note)
@@ -115,7 +118,7 @@ class Plan:
         """The functions of a sub-block: of what its results, an effect or an operator elsewhere depend on."""
         kept = [*results, *(v for o in operators for v in o.writes() if self.wants(v))]
         needed = needed_for(operators, kept)
-        self._read |= {id(v) for v in kept} | {id(v) for o in needed for v in o.reads()}
+        self._read |= {id(v) for v in kept} | {id(v) for o in needed for v in o.needs()}
         steps = self.bind(needed)
         self._blocks.append((steps, needed, kept))
         return steps
@@ -197,7 +200,7 @@ def needed_for(operators, fetches) -> list[Operator]:
     for operator in reversed(operators):
         if operator.effect or any(id(v) in wanted for v in operator.writes()):
             kept.append(operator)
-            wanted.update(id(v) for v in operator.reads())
+            wanted.update(id(v) for v in operator.needs())
     return kept[::-1]
 
 

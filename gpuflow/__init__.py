@@ -5,6 +5,8 @@ type checkers that a name is public.
 """
 import importlib
 import math as _math
+import sys as _sys
+from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING
 
 from gpuflow import device as device, dtypes, linalg as linalg, methods
@@ -114,6 +116,25 @@ _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "pa
                               "nn.functional"),
               **dict.fromkeys(("autocast", "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype",
                                "is_autocast_enabled"), "amp")}
+
+
+class _TensorRoom(_ModuleType):
+    """What `paddle.tensor` is besides our module: a function, `as_tensor`, and Paddle's home of the public functions,
+    as they are (`paddle.tensor.triu`) or in modules (`paddle.tensor.math.frexp`)."""
+
+    def __call__(self, *args, **kwargs):
+        return as_tensor(*args, **kwargs)  # noqa: F405
+
+    def __getattr__(self, name):
+        here = _sys.modules[__name__]
+        if name in ("attribute", "creation", "logic", "manipulation", "math", "ops", "random", "search", "stat"):
+            return here
+        if name.startswith("_") or name not in globals():
+            raise AttributeError(f"module 'gpuflow.tensor' has no attribute {name!r}")
+        return globals()[name]
+
+
+_sys.modules["gpuflow.tensor"].__class__ = _TensorRoom
 
 
 def __getattr__(name):

@@ -170,7 +170,7 @@ class iinfo:
         self.min, self.max, self.bits, self.dtype = int(info.min), int(info.max), info.bits, convert(dtype).name
 
     def __repr__(self):
-        return f"iinfo(min={self.min}, max={self.max}, bits={self.bits}, dtype={self.dtype})"
+        return f"gpuflow.iinfo(min={self.min}, max={self.max}, bits={self.bits}, dtype={self.dtype})"
 
 
 class finfo:
@@ -189,5 +189,5 @@ class finfo:
         self.bits, self.dtype = int(info.bits), found.name
 
     def __repr__(self):
-        return (f"finfo(min={self.min}, max={self.max}, eps={self.eps}, resolution={self.resolution}, "
+        return (f"gpuflow.finfo(min={self.min}, max={self.max}, eps={self.eps}, resolution={self.resolution}, "
                 f"smallest_normal={self.smallest_normal}, tiny={self.tiny}, bits={self.bits}, dtype={self.dtype})")

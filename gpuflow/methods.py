@@ -521,10 +521,14 @@ def retain_grads(self):
 
 
 def _new(function):
-    def apply(self, size, dtype=None):
+    def apply(self, size, *more, dtype=None):
+        if more and not isinstance(more[-1], int):
+            *more, dtype = more
+        size = (size, *more) if more else size
         return to(function(size, self.dtype if dtype is None else dtype), self.place)
 
-    apply.__doc__ = f"`gpuflow.{function.__name__}` with this tensor's dtype and device."
+    apply.__doc__ = (f"`gpuflow.{function.__name__}` with this tensor's dtype and device. The sizes in a list or one "
+                     "by one.")
     return apply
 
 

@@ -140,7 +140,7 @@ class Tensor:
     @property
     def inplace_version(self) -> int:
         """How many in-place changes its memory has seen since somebody began to count."""
-        return 0 if self._version is None else self._version[0]
+        return self._counted()[0]
 
     # ---- its gradient ----------------------------------------------------------------------------------------------
 
@@ -361,11 +361,23 @@ class Tensor:
         if array.itemsize == 2 and self.dtype.is_floating:   # bfloat16 has no text of its own in NumPy
             array = array.astype(np.float32)
         with np.printoptions(**_print_options):
-            numbers_text = np.array2string(array, separator=", ", prefix="       ")
+            numbers_text = np.array2string(array, separator=", ", prefix="       ", formatter=_formatter(array))
         return (f"Tensor(shape={list(self._array.shape)}, dtype={self.dtype.name}, place={self.place!r}, "
                 f"stop_gradient={self.stop_gradient},\n       {numbers_text})")
 
 
+def _formatter(array):
+    """How Paddle prints complex numbers; None for others, which print as NumPy's."""
+    if array.dtype.kind != "c":
+        return None
+    parts = np.abs([array.real, array.imag])
+    parts = parts[np.isfinite(parts) & (parts > 0)]
+    wide = not _print_options["suppress"] and parts.size and (parts.min() < 1e-4 or parts.max() >= 1e8)
+    style = f".{_print_options['precision']}{'e' if wide else 'f'}"
+    return {"complexfloat": lambda z: f"({z.real:{style}}{z.imag:+{style}}j)"}
+
+
+Tensor.__module__ = "gpuflow"   # where users have it from, and what its class prints as
 _print_options: dict = {"precision": 8, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "suppress": False}
 
 

@@ -17,6 +17,7 @@ DIFFERENT = {
     "swapdims": "Paddle shows transpose's, and takes axis0 and axis1 like ours",
     "permute": "ours takes the axes one by one as well as in a list",
     "repeat": "ours takes the repeats one by one as well as in a list",
+    **dict.fromkeys(("new_empty", "new_ones", "new_zeros"), "ours take the sizes one by one as well as in a list"),
     "softmax": "the method: Paddle shows a wrapper's parameters, and takes axis like ours",
     "true_divide": "the second operand is y in every function here",
     "scatter_": "Paddle shows none", "to": "Paddle shows none",

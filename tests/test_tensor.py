@@ -43,6 +43,32 @@ def test_to_tensor_dtype(data, dtype):
     assert gpuflow.to_tensor(data, dtype="float64").dtype == "float64"
 
 
+def test_complex_numbers_print_in_brackets_with_as_many_digits_as_tell():
+    assert "[(1.00000000-2.00000000j), (2.50000000+0.00000000j)]" in repr(gpuflow.to_tensor([1 - 2j, 2.5]))
+    assert "(1.00000000e+10+3.00000000e+00j)" in repr(gpuflow.to_tensor([1e10 + 3j]))
+    assert str(type(gpuflow.to_tensor(1))) == "<class 'gpuflow.Tensor'>"
+
+
+def test_the_name_tensor_is_a_function_and_the_home_of_functions():
+    assert not gpuflow.tensor([1.0], requires_grad=True).stop_gradient
+    assert gpuflow.tensor.triu is gpuflow.tensor.math.triu is gpuflow.triu
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = gpuflow.tensor.nothing
+
+
+def test_changes_in_place_are_counted_from_the_first_look():
+    x = gpuflow.ones([2])
+    assert x.inplace_version == 0
+    x[1] = 2.0
+    assert x.inplace_version == 1
+
+
+def test_sizes_of_new_tensors_in_a_list_or_one_by_one():
+    x = gpuflow.ones([2], dtype="float64")
+    assert x.new_zeros(2, 3).shape == x.new_zeros([2, 3]).shape == x.new_ones(size=[2, 3]).shape == [2, 3]
+    assert x.new_zeros([2], "int32").dtype == x.new_empty(2, dtype="int32").dtype == gpuflow.int32
+
+
 def test_to_tensor_copies_and_follows_the_default_dtype():
     array = np.zeros(2)
     x = gpuflow.to_tensor(array)

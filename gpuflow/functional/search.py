@@ -73,7 +73,8 @@ def median(x, axis=None, keepdim=False, mode="avg", name=None):
     """The median along one axis, or of all elements; nan where x has a nan there.
 
     mode "avg": of an even number of elements the mean of the two in the middle, in float32 at least (float64 stays).
-    mode "min": the smaller of the two, in x's dtype, and with `axis` given also its int64 index: (values, indices).
+    mode "min": the smaller of the two, in x's dtype, and with `axis` given also its int64 index: (values, indices);
+    that of the first nan for a nan.
     """
     if mode not in ("avg", "min"):
         raise ValueError(explain("median", "mode 'avg' or 'min'", repr(mode)))
@@ -98,7 +99,10 @@ def median(x, axis=None, keepdim=False, mode="avg", name=None):
     if mode == "avg" or axis is None:
         return middle
     index = entry(order, (size - 1) // 2)
-    return middle, index if bad is None else where(bad, entry(order, size - 1), index)
+    if bad is None:
+        return middle, index
+    first = call(OPS["argmax"], (cast(call(OPS["isnan"], (rows,)), "int32"),), {"axis": along, "keepdim": False})
+    return middle, where(bad, reshape(first, shape) if keepdim else first, index)
 
 
 def searchsorted(sorted_sequence, values, out_int32=False, right=False, name=None):

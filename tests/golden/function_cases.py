@@ -58,7 +58,7 @@ EXPRESSIONS = [
     "paddle.norm(q, p=1, axis=[0, 1])", "paddle.norm(q, p=float('inf'), axis=[0, 1])", "paddle.norm(x, p=0, axis=1)",
     "paddle.cumsum(x)", "paddle.cumsum(x, axis=1)", "paddle.cumsum(h)", "paddle.cumprod(x, dim=1)", "paddle.median(x)",
     "paddle.median(x, axis=1)", "paddle.median(q, axis=0, keepdim=True)", "paddle.median(x, axis=1, mode='min')",
-    "paddle.nanmean(n[:2])",
+    "paddle.nanmean(n[:2])", "paddle.median(n.reshape([3, 2]).detach(), axis=1, mode='min')",
     # shape
     "paddle.reshape(z, [0, -1])", "paddle.transpose(z, [2, 0, 1])", "paddle.flatten(z, 1)", "paddle.squeeze(z[:1])",
     "paddle.unsqueeze(x, [0, 2])", "paddle.expand(v, [2, 3])", "paddle.expand_as(v, x)", "paddle.tile(x, [2, 1])",

@@ -12,6 +12,14 @@ MODELS = {
     "resnext50_32x4d(with_pool=False, num_classes=0)": (1, 3, 32, 32), "wide_resnet50_2(num_classes=4)": None,
     "mobilenet_v1(scale=0.25, num_classes=6)": (1, 3, 64, 64),
     "mobilenet_v2(scale=0.35, num_classes=6)": (1, 3, 64, 64), "mobilenet_v2()": None,
+    "mobilenet_v3_small(scale=0.5, num_classes=5)": (1, 3, 64, 64), "mobilenet_v3_large()": None,
+    "mobilenet_v3_large(scale=0.5, num_classes=0, with_pool=False)": (1, 3, 64, 64),
+    "squeezenet1_0(num_classes=4)": (1, 3, 64, 64), "squeezenet1_1(num_classes=4, with_pool=False)": (1, 3, 64, 64),
+    "densenet121(num_classes=3)": (1, 3, 64, 64), "densenet161()": None, "densenet169()": None, "densenet201()": None,
+    "densenet264()": None, "shufflenet_v2_x0_25(num_classes=3)": (1, 3, 64, 64),
+    "shufflenet_v2_swish(num_classes=0)": (1, 3, 64, 64), "shufflenet_v2_x0_33()": None, "shufflenet_v2_x0_5()": None,
+    "shufflenet_v2_x1_0()": None, "shufflenet_v2_x1_5()": None, "shufflenet_v2_x2_0()": None,
+    "googlenet(num_classes=3)": (1, 3, 224, 224), "inception_v3(num_classes=3)": (1, 3, 107, 107),
 }
 
 
@@ -30,6 +38,7 @@ def run(paddle, expression) -> dict:
             value = np.abs(value) * 0.1 + 0.9 if value.ndim == 1 else value * np.float32(np.sqrt(2 / fan))
             state[name].set_value(value)
         model.eval()
-        out = model(paddle.to_tensor(rng.standard_normal(shape).astype("float32"))).numpy()
+        out = model(paddle.to_tensor(rng.standard_normal(shape).astype("float32")))
+        out = (paddle.concat(out, axis=1) if isinstance(out, tuple) else out).numpy()
         found["shape"], found["out"] = list(out.shape), out.reshape(-1)[:: max(1, out.size // 8)].tolist()
     return found

@@ -23,7 +23,7 @@ def test_as_paddle(expression):
         np.testing.assert_allclose(found["out"], expected["out"], rtol=2e-3, atol=2e-4 * size)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet50", "mobilenet_v1", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet50", "mobilenet_v1", "mobilenet_v3_small", "densenet121"])
 def test_nothing_is_downloaded(name):
     with pytest.raises(ValueError, match=f"{name}: expected pretrained=False.*set_state_dict"):
         getattr(models, name)(pretrained=True)
@@ -59,3 +59,9 @@ def test_what_is_refused():
         models.ResNet(models.BasicBlock, 20)
     with pytest.raises(NotImplementedError, match="dilation=1"):
         models.BasicBlock(8, 8, dilation=2)
+    with pytest.raises(ValueError, match="version among"):
+        models.SqueezeNet("1.2")
+    with pytest.raises(ValueError, match="layers among"):
+        models.DenseNet(100)
+    with pytest.raises(ValueError, match=r"scale among.*act among"):
+        models.ShuffleNetV2(0.3)

@@ -11,6 +11,18 @@ def refuse_download(name, pretrained) -> None:
                                  f"model = {name}(); model.set_state_dict(gpuflow.load('{name}.pdparams'))"))
 
 
+def constructor(name, network, text, *args, **fixed):
+    """The function `name(pretrained=False, **kwargs)` that makes network(*args, **fixed). text: what that is."""
+
+    def make(pretrained=False, **kwargs):
+        refuse_download(name, pretrained)
+        return network(*args, **{**kwargs, **fixed})
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"{text}. kwargs: those of `{network.__name__}`."
+    return make
+
+
 class ConvNormActivation(nn.Sequential):
     """A convolution without bias, batch normalisation and an activation (None: without)."""
 

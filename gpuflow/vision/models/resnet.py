@@ -1,7 +1,7 @@
 """ResNet (He et al., 2015), ResNeXt (Xie et al., 2016) and wide ResNet (Zagoruyko, Komodakis, 2016)."""
 from gpuflow import nn
 from gpuflow.errors import explain
-from gpuflow.vision.models.parts import Classifier, refuse_download
+from gpuflow.vision.models.parts import Classifier, constructor
 
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -94,26 +94,22 @@ class ResNet(Classifier):
         return self.fc(x)
 
 
-def _constructor(name, block, depth, text, **fixed):
-    def make(pretrained=False, **kwargs):
-        refuse_download(name, pretrained)
-        return ResNet(block, depth, **{**kwargs, **fixed})
-
-    make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"{text} of {depth} layers. kwargs: those of `ResNet`."
-    return make
-
-
-resnet18 = _constructor("resnet18", BasicBlock, 18, "ResNet")
-resnet34 = _constructor("resnet34", BasicBlock, 34, "ResNet")
-resnet50 = _constructor("resnet50", BottleneckBlock, 50, "ResNet")
-resnet101 = _constructor("resnet101", BottleneckBlock, 101, "ResNet")
-resnet152 = _constructor("resnet152", BottleneckBlock, 152, "ResNet")
-resnext50_32x4d = _constructor("resnext50_32x4d", BottleneckBlock, 50, "ResNeXt", groups=32, width=4)
-resnext50_64x4d = _constructor("resnext50_64x4d", BottleneckBlock, 50, "ResNeXt", groups=64, width=4)
-resnext101_32x4d = _constructor("resnext101_32x4d", BottleneckBlock, 101, "ResNeXt", groups=32, width=4)
-resnext101_64x4d = _constructor("resnext101_64x4d", BottleneckBlock, 101, "ResNeXt", groups=64, width=4)
-resnext152_32x4d = _constructor("resnext152_32x4d", BottleneckBlock, 152, "ResNeXt", groups=32, width=4)
-resnext152_64x4d = _constructor("resnext152_64x4d", BottleneckBlock, 152, "ResNeXt", groups=64, width=4)
-wide_resnet50_2 = _constructor("wide_resnet50_2", BottleneckBlock, 50, "Wide ResNet", width=128)
-wide_resnet101_2 = _constructor("wide_resnet101_2", BottleneckBlock, 101, "Wide ResNet", width=128)
+resnet18 = constructor("resnet18", ResNet, "ResNet of 18 layers", BasicBlock, 18)
+resnet34 = constructor("resnet34", ResNet, "ResNet of 34 layers", BasicBlock, 34)
+resnet50 = constructor("resnet50", ResNet, "ResNet of 50 layers", BottleneckBlock, 50)
+resnet101 = constructor("resnet101", ResNet, "ResNet of 101 layers", BottleneckBlock, 101)
+resnet152 = constructor("resnet152", ResNet, "ResNet of 152 layers", BottleneckBlock, 152)
+resnext50_32x4d = constructor("resnext50_32x4d", ResNet, "ResNeXt of 50 layers",
+                              BottleneckBlock, 50, groups=32, width=4)
+resnext50_64x4d = constructor("resnext50_64x4d", ResNet, "ResNeXt of 50 layers",
+                              BottleneckBlock, 50, groups=64, width=4)
+resnext101_32x4d = constructor("resnext101_32x4d", ResNet, "ResNeXt of 101 layers",
+                               BottleneckBlock, 101, groups=32, width=4)
+resnext101_64x4d = constructor("resnext101_64x4d", ResNet, "ResNeXt of 101 layers",
+                               BottleneckBlock, 101, groups=64, width=4)
+resnext152_32x4d = constructor("resnext152_32x4d", ResNet, "ResNeXt of 152 layers",
+                               BottleneckBlock, 152, groups=32, width=4)
+resnext152_64x4d = constructor("resnext152_64x4d", ResNet, "ResNeXt of 152 layers",
+                               BottleneckBlock, 152, groups=64, width=4)
+wide_resnet50_2 = constructor("wide_resnet50_2", ResNet, "Wide ResNet of 50 layers", BottleneckBlock, 50, width=128)
+wide_resnet101_2 = constructor("wide_resnet101_2", ResNet, "Wide ResNet of 101 layers", BottleneckBlock, 101, width=128)

@@ -26,7 +26,7 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"}),
      frozenset({"distribution"})),
-    (frozenset({"jit", "static/io"}), frozenset({"incubate"}), frozenset({"distributed"}),
+    (frozenset({"jit", "static/io"}), frozenset({"static/amp"}), frozenset({"incubate"}), frozenset({"distributed"}),
      frozenset({"framework"}), frozenset({"vision"}), frozenset({"utils"})),
     (frozenset({"hapi", "callbacks", "viz"}),),
     (frozenset({"cli", "__main__"}),),

@@ -61,13 +61,15 @@ class Policy:
         target = dtypes.float32 if kind == WIDE or (kind == BY_INPUTS and dtypes.float32 in kinds) else self.dtype
         if not any([k is not target and k in _CASTABLE for k in kinds]):
             return inputs
-        return (*[self._cast(x, target) if k is not target and k in _CASTABLE else x for x, k in zip(looked_at, kinds)],
-                *inputs[len(looked_at):])
+        return (*[brought(x, target) for x in looked_at], *inputs[len(looked_at):])
 
-    def _cast(self, x, target):
-        """x in the target type, recorded. Not kept for the next use of a parameter: gradients of several uses would
-        then be added up in the low type before they come back (docs/amp.md has the measurement)."""
-        return dispatch.call(_CAST, (x,), {"dtype": target})
+
+def brought(x, target):
+    """x in the target type where it is of another that policies cast, recorded. Not kept for the next use of a
+    parameter: gradients of several uses would then be added up in the low type before they come back (docs/amp.md has
+    the measurement)."""
+    kind = getattr(x, "dtype", None)
+    return x if kind is target or kind not in _CASTABLE else dispatch.call(_CAST, (x,), {"dtype": target})
 
 
 def auto_cast(enable: bool = True, custom_white_list=None, custom_black_list=None, level: str = "O1",

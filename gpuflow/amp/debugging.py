@@ -11,6 +11,20 @@ __all__ = ["collect_operator_stats"]
 COLUMNS = ("float16", "bfloat16", "float32", "other")
 
 
+def column_of(inputs) -> str:
+    """The column that a call is counted in."""
+    kinds = [x.dtype for x in inputs if hasattr(x, "dtype")]
+    kind = next((k for k in kinds if k.is_floating), kinds[0] if kinds else None)
+    return kind.name if kind is not None and kind.name in COLUMNS else "other"
+
+
+def table(calls) -> str:
+    """{op: {type: calls}} as lines."""
+    return "\n".join([f"{'op':<24}" + "".join(f"{name:>10}" for name in COLUMNS),
+                      *(f"{op:<24}" + "".join(f"{found[name]:>10}" for name in COLUMNS)
+                        for op, found in sorted(calls.items()))])
+
+
 class _Counting:
     """A mode that counts calls and leaves the work to the mode below it."""
 
@@ -21,11 +35,11 @@ class _Counting:
     def dynamic(self) -> bool:
         return self._below.dynamic
 
+    def __getattr__(self, name):
+        return getattr(self._below, name)    # what static mode has beside these
+
     def _count(self, op, inputs) -> None:
-        kinds = [x.dtype for x in inputs if hasattr(x, "dtype")]
-        kind = next((k for k in kinds if k.is_floating), kinds[0] if kinds else None)
-        column = kind.name if kind is not None and kind.name in COLUMNS else "other"
-        self.calls.setdefault(op.name, Counter())[column] += 1
+        self.calls.setdefault(op.name, Counter())[column_of(inputs)] += 1
 
     def run(self, op, inputs, attrs):
         self._count(op, inputs)
@@ -46,6 +60,4 @@ def collect_operator_stats():
         yield mode.calls
     finally:
         dispatch.pop()
-        print("\n".join([f"{'op':<24}" + "".join(f"{name:>10}" for name in COLUMNS),
-                         *(f"{op:<24}" + "".join(f"{found[name]:>10}" for name in COLUMNS)
-                           for op, found in sorted(mode.calls.items()))]))
+        print(table(mode.calls))

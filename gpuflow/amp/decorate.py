@@ -92,8 +92,13 @@ def _cast(model, kind, wide) -> None:
 def _widen_gradients(model, kind) -> None:
     """Gives the gradients of cast parameters a float32 place, which an optimizer's arena takes over."""
     for p in model.parameters():
-        if p.dtype is kind and (p._grad_slot is None or p._grad_slot.dtype.itemsize == 2):
-            p._grad_slot = device.module_of(p._array).zeros(p._array.shape, "float32")
+        widen_gradient(p, kind)
+
+
+def widen_gradient(p, kind) -> None:
+    """Gives the gradient of a parameter of this dtype a float32 place."""
+    if p.dtype is kind and (p._grad_slot is None or p._grad_slot.dtype.itemsize == 2):
+        p._grad_slot = device.module_of(p._array).zeros(p._array.shape, "float32")
 
 
 def _saving_as(dtype: str):

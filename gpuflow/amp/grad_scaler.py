@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,9 @@ class GradScaler:
         NaN. decr_ratio: its decay after decr_every_n_nan_or_inf steps in a row with one.
     use_dynamic_loss_scaling: False keeps the scale; steps with an inf or NaN are left out all the same.
 
+    While a Program is built, `scaled = scaler.scale(loss)` and `scaler.minimize(optimizer, scaled)` put all of that
+    into it; scale and counts are tensors then, which its startup program fills. `state_dict` has the global scope's.
+
     A step that is left out changes nothing: no moments, step counts, master copies or parameters. For a scheduler:
     `stepped = scaler.step(optimizer)`, and `if stepped: scheduler.step()` before the next step.
     """
@@ -82,6 +86,8 @@ class GradScaler:
         self._incr_count = self._decr_count = 0
         self._turns: dict[int, tuple[object, _Turn]] = {}    # id of an optimizer: it, and its turn
         self._unread: list[list[Later]] = []                 # of updates that nobody needed to know yet
+        self._in_program: Any = None                         # its LossScale, once a Program has it
+        self._scale = 1.0
         self.set_init_loss_scaling(init_loss_scaling if self._enable else 1.0)
         self.set_incr_ratio(incr_ratio)
         self.set_decr_ratio(decr_ratio)
@@ -105,6 +111,8 @@ class GradScaler:
             self._unread = []
         if not self._enable:
             return var
+        if not dispatch.in_dynamic_mode():
+            return self.scale_in_program().scaled(var)
         with dispatch.casting(None):
             if var.dtype.itemsize == 2:
                 var = dispatch.call(OPS["cast"], (var,), {"dtype": dtypes.float32})
@@ -117,6 +125,7 @@ class GradScaler:
         """
         if not self._enable:
             return
+        _refuse_static("unscale_")
         turn = self._turn_of(optimizer)
         if turn is not None and turn.state == "unscaled":
             raise RuntimeError(explain("GradScaler.unscale_", "one call between updates", "a second one",
@@ -135,12 +144,15 @@ class GradScaler:
         """
         if not self._enable:
             return optimizer.step()
+        _refuse_static("step")
         return self._take(optimizer, "step", optimizer.step)[0]
 
     def minimize(self, optimizer, *args, **kwargs):
         """`step` and `update` in one, with the arguments of `optimizer.minimize`; returns what that returns."""
         if not self._enable:
             return optimizer.minimize(*args, **kwargs)
+        if not dispatch.in_dynamic_mode():
+            return self.scale_in_program().minimize(optimizer, *args, **kwargs)
         answer = self._take(optimizer, "minimize", lambda: optimizer.minimize(*args, **kwargs))[1]
         self.update()
         return answer
@@ -149,6 +161,7 @@ class GradScaler:
         """Adapts the scale to what happened since the last call; what it needs to know is read when it is needed."""
         if not self._enable:
             return
+        _refuse_static("update")
         turns, self._turns = self._turns, {}
         if self._use_dynamic_loss_scaling:
             flags = []
@@ -171,9 +184,10 @@ class GradScaler:
         # asked of the class: an optimizer wrapped around another passes its attributes on, but has work of its own
         taken = optimizer._under_scale(factor, found, go) if hasattr(type(optimizer), "_under_scale") else None
         if taken is None:
-            flag = Later(found if factor is None else _unscale(optimizer, factor))
-            taken = flag, (None, None) if flag.read() else go()
-        flag, answer = taken
+            flag: Any = Later(found if factor is None else _unscale(optimizer, factor))
+            answer = (None, None) if flag.read() else go()
+        else:
+            flag, answer = taken[0].flag, taken[1]
         if self._use_dynamic_loss_scaling:
             self._turns[id(optimizer)] = optimizer, _Turn("stepped", found, flag)
         else:
@@ -186,27 +200,50 @@ class GradScaler:
 
     # ---- the scale -------------------------------------------------------------------------------------------------
 
+    def scale_in_program(self):
+        """What stands for the scale in Programs, a LossScale."""
+        if self._in_program is None:
+            from gpuflow.amp.in_program import LossScale
+
+            self._in_program = LossScale(self, (self._current(), self._incr_count, self._decr_count))
+        return self._in_program
+
     def _current(self) -> float:
         """The scale after all updates so far. Waits for the last of them if need be."""
+        self._catch_up()
         unread, self._unread = self._unread, []
         for flags in unread:
             self._adapt(any([bool(flag.read()) for flag in flags]))
         return self._scale
 
     def _adapt(self, found: bool) -> None:
-        if found:
-            self._incr_count = 0
-            self._decr_count += 1
-            if self._decr_count >= self._decr_every_n_nan_or_inf:
-                self._decr_count = 0
-                before, self._scale = self._scale, _product(self._scale, self._decr_ratio)
-                log.info("GradScaler: inf or NaN in the gradients, scale %g -> %g", before, self._scale)
-        else:
-            self._decr_count = 0
-            self._incr_count += 1
-            if self._incr_count >= self._incr_every_n_steps:
-                self._incr_count = 0
-                self._scale = _product(self._scale, self._incr_ratio)
+        before = self._scale
+        numbers = self.adapted(found, before, self._incr_count, self._decr_count, _if)
+        self._scale, self._incr_count, self._decr_count = _rounded(numbers[0]), *numbers[1:]
+        if self._scale < before:
+            log.info("GradScaler: inf or NaN in the gradients, scale %g -> %g", before, self._scale)
+
+    def adapted(self, found, scale, good, bad, where) -> tuple:
+        """(scale, steps in a row without inf and NaN, steps in a row with one) after a step in which one was `found`.
+
+        Numbers with `where` a Python choice, or arrays with the `where` of their module; scale in float64.
+        """
+        good, bad = where(found, 0, good + 1), where(found, bad + 1, 0)
+        up, down = good >= self._incr_every_n_steps, bad >= self._decr_every_n_nan_or_inf
+        changed = scale * where(up, float(np.float32(self._incr_ratio)), float(np.float32(self._decr_ratio)))
+        changed = where(changed > _LARGEST, _LARGEST, where(changed < _SMALLEST, _SMALLEST, changed))
+        return where(up, changed, where(down, changed, scale)), where(up, 0, good), where(down, 0, bad)
+
+    def _catch_up(self) -> None:
+        """Takes over what Programs made of the numbers."""
+        known: list = [] if self._in_program is None else self._in_program.numbers()
+        for name, number in zip(("_scale", "_incr_count", "_decr_count"), known):
+            setattr(self, name, number)
+
+    def _publish(self) -> None:
+        """Lets Programs have the numbers."""
+        if self._in_program is not None:
+            self._in_program.put((self._scale, self._incr_count, self._decr_count))
 
     def is_enable(self) -> bool:
         """Whether the scaler does anything."""
@@ -223,8 +260,10 @@ class GradScaler:
     def set_init_loss_scaling(self, new_init_loss_scaling: float) -> None:
         """Sets the scale, from the next loss on."""
         value = _number("init_loss_scaling", new_init_loss_scaling, 0, math.inf)
+        self._catch_up()
         self._unread = []
         self._init_loss_scaling, self._scale = new_init_loss_scaling, _rounded(value)
+        self._publish()
 
     def get_incr_ratio(self) -> float:
         return self._incr_ratio
@@ -293,7 +332,14 @@ class GradScaler:
         self.set_incr_every_n_steps(state_dict["incr_every_n_steps"])
         self.set_decr_every_n_nan_or_inf(state_dict["decr_every_n_nan_or_inf"])
         self._incr_count, self._decr_count = int(state_dict["incr_count"]), int(state_dict["decr_count"])
+        self._publish()
         self._use_dynamic_loss_scaling = bool(state_dict["use_dynamic_loss_scaling"])
+
+
+def _refuse_static(method: str) -> None:
+    if not dispatch.in_dynamic_mode():
+        raise RuntimeError(explain(f"GradScaler.{method}", "eager mode", "static mode",
+                                   "scaler.minimize(optimizer, scaler.scale(loss))"))
 
 
 class AmpScaler(GradScaler):
@@ -311,9 +357,8 @@ def _rounded(scale: float) -> float:
     return float(np.float32(min(max(scale, _SMALLEST), _LARGEST)))
 
 
-def _product(scale: float, ratio: float) -> float:
-    """scale * ratio as float32 numbers have it."""
-    return _rounded(float(np.float32(scale)) * float(np.float32(ratio)))
+def _if(condition, this, that):
+    return this if condition else that
 
 
 def _number(name: str, value, above, below) -> float:

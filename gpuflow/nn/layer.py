@@ -396,9 +396,11 @@ class Layer:
                 if tensor is not None and id(tensor) not in done:
                     done.add(id(tensor))
                     if kind is None or tensor.dtype.is_floating or not floating_only:
-                        _convert_tensor(tensor, place, kind)
+                        if kind is not None and not in_dynamic_mode():
+                            _tell_program(tensor, kind)
+                        convert_tensor(tensor, place, kind)
                     elif place is not None:
-                        _convert_tensor(tensor, place, None)
+                        convert_tensor(tensor, place, None)
             if kind is not None:
                 layer._dtype = kind.name
         return self
@@ -538,7 +540,13 @@ def _kept_wide() -> tuple:
     return (BatchNorm,)
 
 
-def _convert_tensor(tensor, place, kind) -> None:
+def _tell_program(tensor, kind) -> None:
+    from gpuflow.static.program import retype
+
+    retype(tensor, kind)
+
+
+def convert_tensor(tensor, place, kind) -> None:
     """Gives a parameter or buffer an array on another device or of another dtype; its gradient goes along."""
     array = tensor._array if place is None else _device.move(tensor._array, place)
     array = array if kind is None else array.astype(kind.dtype, copy=False)
@@ -547,4 +555,4 @@ def _convert_tensor(tensor, place, kind) -> None:
     tensor._array = array
     tensor._version = tensor._grad_slot = None   # the memory is new: no optimizer's range, no earlier saves
     if isinstance(tensor._grad, Tensor):
-        _convert_tensor(tensor._grad, place, kind)
+        convert_tensor(tensor._grad, place, kind)

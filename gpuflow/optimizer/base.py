@@ -237,7 +237,7 @@ class Optimizer(PaddleWay):
     def _clip_in_python(self, only, given: dict):
         """given, with what clips of a user's own make of the gradients, which they see without the loss scale; and
         where it matters whether there was an inf or NaN among those (0-d bool array), else None."""
-        factor = 1.0 if self._scaling is None or self._scaling.factor is None else self._scaling.factor
+        factor = 1.0 if self._scaling is None or self._scaling.factor is None else float(self._scaling.factor)
         rows = []
         for home in self._own_code:
             p = home.param
@@ -427,10 +427,10 @@ class Optimizer(PaddleWay):
         inside = {id(home.param) for flat in flats for home in flat.homes}
         return [flat.grad for flat in flats], [p for p in self._groups.params if id(p) not in inside]
 
-    def _under_scale(self, factor: float | None, found, go):
-        """(a Later or None: was the step left out?, what go() returns), where go takes a step of this optimizer whose
-        gradients are multiplied by `factor` and that is left out where one is inf or NaN, or where `found` is true (a
-        0-d bool array, or None). None for an optimizer whose steps are its own code and not the kernels'."""
+    def _under_scale(self, factor, found, go):
+        """(Scaling, what go() returns), where go takes a step of this optimizer whose gradients are multiplied by
+        `factor` and that is left out where one is inf or NaN, or where `found` is true (a 0-d bool array, or None).
+        None for an optimizer whose steps are its own code and not the kernels'."""
         own = type(self)
         if self.rule is None or own.step is not Optimizer.step or own.minimize is not Optimizer.minimize \
                 or own._step is not Optimizer._step:
@@ -440,7 +440,19 @@ class Optimizer(PaddleWay):
             answer = go()
         finally:
             self._scaling = None
-        return scaling.flag, answer
+        return scaling, answer
+
+    def _step_under(self, factor, given: dict):
+        """A step with these gradients times `factor` (0-d float64 array), {id(parameter): gradient}; it is left out
+        where one is inf or NaN. A 0-d bool array on the device, or False: was it?"""
+        taken = self._under_scale(factor, None, lambda: self._step(set(given), given))
+        if taken is not None:
+            return False if taken[0].left_out is None else taken[0].left_out
+        given = {k: strategies.scaled(g, float(factor)) for k, g in given.items() if g is not None}
+        found = strategies.any_nonfinite(given.values()) if given else False
+        if not found:    # waits for a GPU, as own code does anyway
+            self._step(set(given), given)
+        return found
 
     # ---- averages --------------------------------------------------------------------------------------------------
 

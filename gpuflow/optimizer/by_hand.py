@@ -124,6 +124,10 @@ class PaddleWay:
         self._step({id(p) for p, _ in pairs}, {id(p): g for p, g in pairs})
         return []
 
+    def _apply_scaled(self, params_grads, scale):
+        """`apply_gradients` in a Program with gradients of a loss under a scale; see in_program.Step."""
+        return in_program().apply_gradients(self, list(params_grads), scale)
+
     def _apply_optimize(self, loss, startup_program, params_grads, param_group_idx=0):
         return self.apply_gradients(params_grads)
 

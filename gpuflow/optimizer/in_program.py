@@ -22,14 +22,18 @@ class Step(Operator):
 
     outputs: the rate and the norm of the gradients as they were in this step, then each gradient after the clip. Only
     those that somebody fetches are worked out.
+    scale: of the loss, or None: an amp.in_program.LossScale. scale_values: what its tensors are here.
     """
 
     effect = training = True
 
-    def __init__(self, optimizer, pairs, outputs):
+    def __init__(self, optimizer, pairs, outputs, scale=None, scale_values=()):
         super().__init__(optimizer.type, [g for _, g in pairs], outputs,
                          {"parameters": [p.name for p, _ in pairs]})
-        self.optimizer, self.steps_of = optimizer, pairs
+        self.optimizer, self.steps_of, self.scale, self.scale_values = optimizer, pairs, scale, scale_values
+
+    def reads(self):
+        return [*super().reads(), *self.scale_values]
 
     def __str__(self):
         return f"- = {self.type} step({', '.join(p.name for p, _ in self.steps_of)})"
@@ -43,6 +47,7 @@ class Step(Operator):
         grads = [plan.at(g) for g in self.inputs]
         rate, norm, *clipped = [plan.at(v) if plan.wants(v) else None for v in self.outputs]
         fetches_clipped = any(i is not None for i in clipped)
+        scale, scale_values = self.scale, self.scale_values
 
         def step(env):
             run = env[0]
@@ -53,11 +58,17 @@ class Step(Operator):
                 env[rate] = run.xp.asarray(worker.get_lr(), "float32")
             if norm is not None:
                 worker.measure_grad_norm = True
+            of_scale = [run.tensor(v) for v in scale_values]
             if fetches_clipped:
-                for i, g in zip(clipped, _clipped(worker, tensors, given)):
+                factor = 1.0 if scale is None else 1.0 / float(of_scale[0]._array.item())
+                true = {k: g if g is None else strategies.scaled(g, factor) for k, g in given.items()}
+                for i, g in zip(clipped, _clipped(worker, tensors, true)):
                     if i is not None:
                         env[i] = g
-            worker._step(set(given), given)
+            if scale is None:
+                worker._step(set(given), given)
+            else:
+                scale.step(worker, given, of_scale)
             if norm is not None:
                 env[norm] = worker.last_grad_norm._array.astype("float32")
         return step
@@ -111,8 +122,8 @@ def backward(optimizer, loss, parameters=None, no_grad_set=None) -> list:
     return append_backward(loss, parameters, no_grad_set)
 
 
-def apply_gradients(optimizer, pairs) -> list:
-    """Appends a step with these gradients, [(parameter, Variable)]; returns [its operator].
+def apply_gradients(optimizer, pairs, scale=None) -> list:
+    """Appends a step with these gradients, [(parameter, Variable)]; returns [its operator]. scale: see Step.
 
     Beside the gradients a run can fetch "learning_rate_<k>", "grad_norm_<k>" (before the clip) and
     "<parameter>@GRAD@CLIP", k counting a program's optimizers.
@@ -132,4 +143,5 @@ def apply_gradients(optimizer, pairs) -> list:
         name = f"{p.name}@GRAD@CLIP"
         outputs.append(program.variable(program.free(name) if name in program.values else name, g.shape, g.dtype,
                                         exact=True)._value)
-    return [program.current_block().append(Step(optimizer, values, outputs))]
+    tensors = () if scale is None else [program.capture(tensor) for tensor in scale.tensors]
+    return [program.current_block().append(Step(optimizer, values, outputs, scale, tensors))]

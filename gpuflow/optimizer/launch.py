@@ -31,15 +31,18 @@ class NumberSet:
 class Scaling:
     """What a loss scale asks of one step: divide the gradients by it, and leave all as it is where one is inf or NaN.
 
-    factor: 1 / scale, or None where the gradients are divided already. found: a 0-d bool array on the device, or None:
-    an inf or NaN that was there before somebody changed the gradients. flag: afterwards, a Later that tells whether
-    the step was left out, or None where there was nothing to do.
+    factor: 1 / scale, a number or a 0-d float64 array on the device; None where the gradients are divided already.
+    found: a 0-d bool array on the device, or None: an inf or NaN that was there before somebody changed the gradients.
+    left_out, flag: afterwards a 0-d bool array on the device that tells whether the step was left out, and the same as
+    a Later; None where there was nothing to do.
     """
 
-    __slots__ = ("factor", "flag", "found")
+    __slots__ = ("factor", "flag", "found", "left_out")
 
-    def __init__(self, factor: float | None, found=None):
-        self.factor, self.found, self.flag = factor, found, None
+    def __init__(self, factor, found=None):
+        self.factor, self.found = factor, found
+        self.left_out: Any = None
+        self.flag: Later | None = None
 
     def add_found(self, sums) -> None:
         """Lets the kernels see `found`: they look at the sums of squares."""
@@ -93,7 +96,7 @@ class Launch:
         self.left_out = device.module_for(self.arena.place).asarray(self.fused.nonfinite()) if skip else None
         self.flag = Later(self.left_out) if skip else None
         if scaling is not None:
-            scaling.flag = self.flag
+            scaling.left_out, scaling.flag = self.left_out, self.flag
 
     def settle(self) -> bool:
         """Takes back the step counts of a step that was skipped; True when it was. Waits for the device if need be."""

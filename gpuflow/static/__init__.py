@@ -40,7 +40,7 @@ _ABOVE = {
            "load_program_state", "load_vars", "normalize_program", "save", "save_inference_model", "save_to_file",
            "save_vars", "serialize_persistables", "serialize_program", "set_program_state"],
 }
-_ROOMS = ("io", "nn")
+_ROOMS = ("amp", "io", "nn")
 __all__ += [name for names in _ABOVE.values() for name in names]
 
 

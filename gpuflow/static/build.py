@@ -19,18 +19,9 @@ class Build:
     dynamic = False
 
     def run(self, op, inputs, attrs):
-        if op.promotes is not None and _mixed(inputs[op.promotes]):
-            inputs = dispatch.promoted(op, inputs)
         main = programs.default_main_program()
-        values = [x._value if isinstance(x, Variable) else main.capture(x) if isinstance(x, Tensor) else x
-                  for x in inputs]
-        given = [Spec(v.shape, v.dtype) if isinstance(v, Value) else v for v in values]
-        try:
-            specs = op.infer(*given, **attrs)
-        except Exception as error:
-            raise op.explain_failure(given, attrs, error) from error
-        several = type(specs) is not Spec    # such as split, whose results count by its attributes
-        outs = [main.variable(f"{op.name}.out", spec.shape, spec.dtype) for spec in (specs if several else [specs])]
+        values, specs, several = inferred(main, op, inputs, attrs)
+        outs = [main.variable(f"{op.name}.out", spec.shape, spec.dtype) for spec in specs]
         operator = Apply(op, values, [out._value for out in outs], dict(attrs), several)
         operator.mark_stops(dispatch.recording())
         main.current_block().append(operator)
@@ -65,6 +56,21 @@ class Build:
             return
         tensor.persistable = True
         programs.default_startup_program().current_block().append(Initialise(tensor, _Given(tensor._array.copy())))
+
+
+def inferred(program, op, inputs, attrs) -> tuple[list, list[Spec], bool]:
+    """(the Values that an op reads here, what its results are, whether its forward gives a tuple of them)."""
+    if op.promotes is not None and _mixed(inputs[op.promotes]):
+        inputs = dispatch.promoted(op, inputs)
+    values = [x._value if isinstance(x, Variable) else program.capture(x) if isinstance(x, Tensor) else x
+              for x in inputs]
+    given = [Spec(v.shape, v.dtype) if isinstance(v, Value) else v for v in values]
+    try:
+        specs = op.infer(*given, **attrs)
+    except Exception as error:
+        raise op.explain_failure(given, attrs, error) from error
+    several = type(specs) is not Spec    # such as split, whose results count by its attributes
+    return values, list(specs) if several else [specs], several
 
 
 def overwrite(where, target, out: Variable) -> None:
@@ -184,12 +190,14 @@ def await_startup(tensor: Tensor, initializer) -> Tensor:
 class Call:
     """A call in training mode and the operators [begin, end) of the block that it became.
 
-    given: {id(Variable): the Value it meant} of the arguments, since a later op in place gives it another.
+    given: {id(Variable): the Value it meant} of the arguments, since a later op in place gives it another. policy: the
+    casting policy that it was made under.
     """
 
     def __init__(self, block, function, args, kwargs):
         self.block, self.function, self.args, self.kwargs = block, function, args, kwargs
         self.given = {id(x): x._value for x in (*args, *kwargs.values()) if isinstance(x, Variable)}
+        self.policy = dispatch.casting_policy()
         self.begin = len(block.ops)
         self.result = function(*args, **kwargs)
         self.end = len(block.ops)

@@ -1,6 +1,7 @@
 """Copies of Programs, for training on and for testing."""
 import inspect
 
+from gpuflow import dispatch
 from gpuflow.static import build
 from gpuflow.static.program import Block, Program
 from gpuflow.static.value import Value, Variable
@@ -60,7 +61,7 @@ def _call_again(call, copy: Program, place_of) -> None:
 
     bound = inspect.signature(call.function).bind(*call.args, **call.kwargs)
     bound.arguments["training"] = False
-    with build.tracing(copy):
+    with build.tracing(copy), dispatch.casting(call.policy):
         found = call.function(*here(bound.args), **here(bound.kwargs))
     for old, new in zip(_flat(call.result), _flat(found), strict=True):
         place_of[id(old._value)] = new._value

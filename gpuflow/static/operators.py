@@ -414,23 +414,26 @@ class Write(Operator):
 
 
 class Initialise(Operator):
-    """Gives a parameter or global variable its first numbers; a part of the startup program."""
+    """Gives a parameter or global variable its first numbers; a part of the startup program.
+
+    They are drawn in the dtype that the tensor had when it was made, and then brought to the one it has now.
+    """
 
     effect = True
 
     def __init__(self, tensor: Tensor, initializer):
         super().__init__(f"initialise {tensor.name}", [], [], {"by": initializer})
-        self.tensor, self.initializer = tensor, initializer
+        self.tensor, self.initializer, self.drawn_as = tensor, initializer, tensor.dtype
 
     def bind(self, plan):
-        tensor, initializer = self.tensor, self.initializer
+        tensor, initializer, drawn_as = self.tensor, self.initializer, self.drawn_as
         source = getattr(initializer, "source", None)   # a parameter whose numbers these are made of
 
         def step(env):
             run = env[0]
-            array = (initializer.new_array(tuple(tensor.shape), tensor.dtype, run.place) if source is None
+            array = (initializer.new_array(tuple(tensor.shape), drawn_as, run.place) if source is None
                      else initializer.of(run.scope.find_var(source.name)._tensor._array))
-            run.scope.initialise(tensor, array)
+            run.scope.initialise(tensor, array.astype(tensor.dtype.dtype, copy=False))
         return step
 
 

@@ -285,6 +285,19 @@ def sizes(where, shape) -> tuple:
 _main, _startup = Program(), Program()
 
 
+def retype(tensor: Tensor, dtype) -> None:
+    """Tells the default main program that a parameter or buffer gets another dtype. RuntimeError where an operator
+    reads it already."""
+    value = _main._captured.get(id(tensor))
+    if value is None or value.dtype is dtype:
+        return
+    if any(v is value for operator in _main.operators() for v in operator.reads()):
+        raise RuntimeError(explain(f"another dtype for {tensor.name}", "a parameter that no operator reads yet", "one "
+                                   "that the program computes with", "amp.decorate, or model.to, before the model is "
+                                   "called"))
+    value.dtype = dtype
+
+
 def default_main_program() -> Program:
     """The program that layers, functions and optimizers append to."""
     return _main

@@ -243,7 +243,8 @@ class FusedStep:
 
         lr         float, or array [sets].
         numbers    {name: float or array [sets]}, or one such dict per set; None keeps the last ones.
-        unscale    factor that undoes a loss scale (1 / scale); None for none. The norms are those after it.
+        unscale    factor that undoes a loss scale (1 / scale): a number, or a 0-d float64 array on the device, which is
+                   not read here; None for none. The norms are those after it.
         ema_decay  decay of the running average, e.g. 0.999; needed when a bucket has `ema`.
         sparse     [(row, ids, values)]: gradients of embedding rows, unique ids [k] and values [k, width]; such a
                    row's other elements and states stay as they are. Its gradient counts in the norms. An id below 0
@@ -271,7 +272,8 @@ class FusedStep:
                         f"numbers: rule {self.rule.name!r} needs {name!r}; it takes {self.rule.numbers}"
                     ) from None
         scalars = self.host.scalars
-        scalars[0] = 1.0 if unscale is None else unscale
+        known = unscale is None or isinstance(unscale, float | int)
+        scalars[0] = 1.0 if unscale is None or not known else unscale
         if unscale is not None and not self._unscaled:
             self._unscaled = True
             self.set_columns()
@@ -279,6 +281,8 @@ class FusedStep:
             scalars[1] = 1.0 - ema_decay
         self.engine.refresh(self.host, self.tables, self._everything)
         self._everything = False
+        if not known:
+            self.tables["scalars"][0] = unscale
 
     def launch(self, *, sparse=(), between: Callable | None = None):
         """The kernels of one step, with the tables as they are on the device."""

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from gpuflow import (
         autograd as autograd,
         callbacks as callbacks,
+        distributed as distributed,
         io as io,
         nn as nn,
         optimizer as optimizer,
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
         utils as utils,
         viz as viz,
     )
+    from gpuflow.distributed.parallel import DataParallel as DataParallel
     from gpuflow.hapi.flops import flops as flops
     from gpuflow.hapi.model import Model as Model
     from gpuflow.hapi.summary import summary as summary
@@ -104,14 +106,15 @@ if TYPE_CHECKING:
     from gpuflow.param import ParamAttr as ParamAttr
     from gpuflow.static.build import disable_static as disable_static, enable_static as enable_static
 
-_ROOMS = ("amp", "autograd", "callbacks", "distribution", "fft", "framework", "hapi", "incubate", "io", "jit",
-          "linalg", "metric", "nn", "optimizer", "regularizer", "static", "text", "utils", "vision", "viz")
+_ROOMS = ("amp", "autograd", "callbacks", "distributed", "distribution", "fft", "framework", "hapi", "incubate", "io",
+          "jit", "linalg", "metric", "nn", "optimizer", "regularizer", "static", "text", "utils", "vision", "viz")
 _LINALG = ("cholesky", "cholesky_inverse", "cholesky_solve", "cond", "corrcoef", "cov", "eig", "eigvals", "eigvalsh",
            "householder_product", "inv", "lstsq", "lu", "lu_unpack", "matrix_power", "multi_dot", "ormqr",
            "pca_lowrank", "pinv", "qr", "slogdet", "solve", "svd_lowrank", "triangular_solve", "vecdot")
 _ELSEWHERE = {"save": "io.checkpoint", "load": "io.checkpoint", "ParamAttr": "param", "create_parameter": "nn.create",
               "enable_static": "static.build", "disable_static": "static.build", "Model": "hapi.model",
-              "summary": "hapi.summary", "flops": "hapi.flops", **dict.fromkeys(_LINALG, "linalg"),
+              "summary": "hapi.summary", "flops": "hapi.flops", "DataParallel": "distributed.parallel",
+              **dict.fromkeys(_LINALG, "linalg"),
               **dict.fromkeys(("adaptive_avg_pool1d", "conv1d", "conv2d", "conv3d", "group_norm", "layer_norm"),
                               "nn.functional"),
               **dict.fromkeys(("autocast", "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype",

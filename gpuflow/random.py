@@ -3,6 +3,7 @@
 `seed(n)` makes a run repeat bit for bit on a device. The numbers of a CPU and a GPU differ for the same seed.
 Generators are made when first used, so that setting a seed touches no device.
 """
+import contextlib
 import os
 
 import numpy as np
@@ -73,6 +74,18 @@ def default_generator(place=None) -> Generator:
     if place not in _generators:
         _generators[place] = Generator(place, _initial_seed + (place.gpu_device_id() if place.is_gpu_place() else 0))
     return _generators[place]
+
+
+@contextlib.contextmanager
+def drawing_from(seed: int):
+    """Within the block the current device draws from a generator of its own that starts from `seed`."""
+    place = _device.current_place()
+    before = default_generator(place)
+    _generators[place] = Generator(place, seed)
+    try:
+        yield
+    finally:
+        _generators[place] = before
 
 
 def host_rng() -> "np.random.Generator":

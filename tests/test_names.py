@@ -12,7 +12,7 @@ ABSENT = {
         "torch's constructors; to_tensor takes a dtype": "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor "
             "FloatTensor HalfTensor IntTensor LongTensor ShortTensor",
         "torch's behaviour of Paddle's names": "disable_compat enable_compat",
-        "one process": "DataParallel MmapStorage",
+        "one process": "MmapStorage",
         "other devices": "XPUPinnedPlace",
         "dtypes that NumPy or CuPy do not compute in, or gpuflow does not": "float8_e4m3fn float8_e5m2 uint16 uint32 "
             "uint64 pstring raw",

@@ -1,0 +1,97 @@
+"""paddle.distributed in one process, and recompute."""
+import numpy as np
+import pytest
+
+import gpuflow as paddle
+from gpuflow import amp, distributed as dist, nn
+from gpuflow.distributed import fleet
+from gpuflow.distributed.fleet.utils import recompute
+
+
+def test_this_process_is_the_first_of_one(monkeypatch):
+    monkeypatch.setattr("gpuflow.distributed.parallel._initialized", False)
+    assert not dist.is_initialized()
+    environment = dist.init_parallel_env()
+    assert dist.is_initialized()
+    assert (dist.get_rank(), dist.get_world_size(), environment.nranks, environment.dev_id) == (0, 1, 1, 0)
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
+    with pytest.raises(RuntimeError, match="PADDLE_TRAINERS_NUM=2"):
+        dist.init_parallel_env()
+
+
+def test_operations_of_a_group_of_one():
+    x, out = paddle.to_tensor([1.0, 2.0]), paddle.zeros([2])
+    dist.all_reduce(x, op=dist.ReduceOp.MAX).wait()
+    dist.broadcast(x, 0)
+    gathered, objects, exchanged = [], [], []
+    dist.all_gather(gathered, x)
+    dist.all_gather_object(objects, {"a": 1})
+    dist.alltoall(exchanged, [x])
+    dist.scatter(out, [x])
+    for got in (x, gathered[0], exchanged[0], out):
+        assert got.tolist() == [1.0, 2.0]
+    assert objects == [{"a": 1}] and dist.new_group([0]).nranks == 1
+
+
+@pytest.mark.parametrize("call", [lambda x: dist.broadcast(x, 1), lambda x: dist.new_group([0, 1]),
+                                  lambda x: dist.scatter(x, [x, x])])
+def test_what_needs_other_processes_is_refused(call):
+    with pytest.raises(ValueError, match="one"):
+        call(paddle.ones([2]))
+
+
+def test_data_parallel_trains_the_layer_and_has_its_keys():
+    net = nn.Linear(3, 2)
+    parallel = paddle.DataParallel(net)
+    with parallel.no_sync():
+        parallel.scale_loss(parallel(paddle.ones([1, 3])).sum()).backward()
+    assert net.weight.grad is not None
+    assert list(parallel.state_dict()) == ["weight", "bias"]
+    parallel.set_state_dict({"weight": np.zeros((3, 2), "float32"), "bias": np.ones(2, "float32")})
+    assert net.bias.tolist() == [1.0, 1.0]
+    assert fleet.distributed_model(net) is net
+
+
+def gradients(net, x, call):
+    x = x.detach()
+    x.stop_gradient = False
+    paddle.seed(3)
+    net.clear_gradients()
+    out = call(net, x)
+    (out * out).sum().backward()
+    return [out.numpy(), x.grad.numpy(), *(p.grad.numpy() for p in net.parameters())]
+
+
+def test_recompute_gives_the_same_gradients():
+    net, x = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)), paddle.randn([3, 4])
+    plain = gradients(net, x, lambda f, x: f(f(x)))
+    again = gradients(net, x, lambda f, x: f(recompute(f, x)))   # the same parameters outside as well
+    for a, b in zip(plain, again, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+
+
+def test_recompute_repeats_random_numbers_and_auto_cast():
+    seen = []
+
+    def part(x, scale):
+        y = nn.functional.dropout(x, 0.5) @ scale["by"]
+        seen.append(y)
+        return y, None
+
+    x, by = paddle.ones([8, 8]), paddle.ones([8, 8])
+    x.stop_gradient = False
+    with amp.auto_cast(dtype="bfloat16"):
+        out, none = recompute(part, x, scale={"by": by})
+    assert none is None and out.dtype == paddle.bfloat16
+    paddle.seed(5)
+    out.astype("float32").sum().backward()
+    assert paddle.rand([]).item() == [paddle.seed(5), paddle.rand([]).item()][1]   # as if nothing had been drawn
+    assert seen[1].dtype == paddle.bfloat16 and (seen[0] == seen[1]).all()
+    kept = (x.grad.numpy() != 0).sum(1)
+    np.testing.assert_array_equal(out.astype("float32").numpy()[:, 0], 2 * kept)
+
+
+def test_recompute_where_only_parameters_need_a_gradient():
+    net = nn.Linear(2, 2)
+    recompute(net, paddle.ones([1, 2])).sum().backward()
+    assert net.weight.grad.tolist() == [[1.0, 1.0], [1.0, 1.0]]

@@ -18,11 +18,11 @@ def leaves(x):
         yield x
 
 
-def filled(x, leaf):
-    """x with every leaf replaced by what `leaf` makes of it."""
+def filled(x, leaf, *alike):
+    """x with every leaf replaced by what `leaf` makes of it and of those at its place in the structures `alike`."""
     if isinstance(x, list | tuple):
-        made = [filled(item, leaf) for item in x]
+        made = [filled(item, leaf, *others) for item, *others in zip(x, *alike, strict=True)]
         return type(x)(*made) if hasattr(x, "_fields") else type(x)(made)
     if isinstance(x, dict):
-        return {key: filled(item, leaf) for key, item in x.items()}
-    return leaf(x)
+        return {key: filled(item, leaf, *(other[key] for other in alike)) for key, item in x.items()}
+    return leaf(x, *alike)

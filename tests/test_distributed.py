@@ -95,3 +95,33 @@ def test_recompute_where_only_parameters_need_a_gradient():
     net = nn.Linear(2, 2)
     recompute(net, paddle.ones([1, 2])).sum().backward()
     assert net.weight.grad.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_layers_that_paddle_spreads_are_whole():
+    parallel = fleet.meta_parallel
+    column, row = parallel.ColumnParallelLinear(3, 4), parallel.RowParallelLinear(4, 2, has_bias=True)
+    embedding = parallel.VocabParallelEmbedding(5, 3)
+    with parallel.get_rng_state_tracker().rng_state("global_seed"):
+        logits = row(column(embedding(paddle.to_tensor([1, 4]))))
+    assert column.bias is None and row.bias is not None and logits.shape == [2, 2]
+    losses = parallel.ParallelCrossEntropy(ignore_index=1)(logits, paddle.to_tensor([0, 1]))
+    assert losses.shape == [2, 1] and losses[1].item() == 0
+
+
+@pytest.mark.parametrize("interval", [0, 2])
+def test_a_pipeline_in_one_process_runs_its_stages_in_order(interval):
+    from gpuflow.distributed.fleet.meta_parallel import LayerDesc, PipelineLayer, SharedLayerDesc
+
+    def decode(layer, x):
+        return x @ layer.weight.T
+
+    net = PipelineLayer([SharedLayerDesc("embedding", nn.Embedding, None, "weight", 5, 3), LayerDesc(nn.Linear, 3, 3),
+                         nn.functional.relu, SharedLayerDesc("embedding", nn.Embedding, decode, "weight", 5, 3)],
+                        num_stages=1, recompute_interval=interval)
+    assert len(net.parameters()) == 3
+    ids = paddle.to_tensor([0, 3])
+    net(ids).sum().backward()
+    table, linear = net.shared_layers["embedding"].weight, net._own[0]
+    np.testing.assert_allclose(net(ids).numpy(), nn.functional.relu(linear(table[ids])).numpy() @ table.numpy().T,
+                               rtol=1e-5, atol=1e-6)
+    assert table.grad is not None and linear.weight.grad is not None

@@ -73,10 +73,14 @@ def _positive(where, **sizes):
 
 def _as_bias(mask, dtype):
     """A mask as numbers to add to scores: bool and integers become 0 where a query may look, else -1e9."""
+    dtype = dtypes.convert(dtype)
     if mask is None or mask.dtype is dtype:
         return mask
     number = call(OPS["cast"], (mask,), {"dtype": dtype})
     return number if mask.dtype.is_differentiable else call(OPS["scale"], (number,), {"scale": 1e9, "bias": -1e9})
+
+
+_convert_attention_mask = _as_bias   # as code for Paddle asks for it
 
 
 class MultiHeadAttention(Layer):

@@ -1,9 +1,9 @@
 """Paddle's front of distributed training, in one process: models and optimizers come back as they are."""
-from gpuflow.distributed.fleet import utils
+from gpuflow.distributed.fleet import meta_parallel, utils
 from gpuflow.distributed.parallel import init_parallel_env
 
 __all__ = ["DistributedStrategy", "barrier_worker", "distributed_model", "distributed_optimizer", "init",
-           "is_first_worker", "utils", "worker_index", "worker_num"]
+           "is_first_worker", "meta_parallel", "utils", "worker_index", "worker_num"]
 
 
 class DistributedStrategy:

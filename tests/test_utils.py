@@ -1,0 +1,74 @@
+"""paddle.utils, paddle.version and the other second homes of names that code for Paddle looks into."""
+import collections
+import importlib
+
+import numpy as np
+import pytest
+
+import gpuflow as paddle
+from gpuflow import nn, utils, version
+from gpuflow.utils import as_paddle, download
+
+
+def test_map_structure_keeps_the_structure_of_the_first():
+    Pair = collections.namedtuple("Pair", "a b")
+    assert utils.map_structure(lambda x, y: x - y, {"p": Pair(5, [6])}, {"p": Pair(1, [2])}) == {"p": Pair(4, [4])}
+    assert utils.flatten([1, {"a": (2, 3)}]) == [1, 2, 3]
+    with pytest.raises(ValueError, match="shorter"):
+        utils.map_structure(max, [1, 2], [1])
+
+
+def test_try_import():
+    assert utils.try_import("json").dumps([]) == "[]"
+    with pytest.raises(ImportError, match="pip install no_such"):
+        utils.try_import("no_such.module")
+
+
+def test_require_version_asks_about_the_paddle_that_is_followed():
+    utils.require_version("2.0")
+    utils.require_version("3.3.1", "3.3.1")
+    for wrong in (("4.0",), ("2.0", "3.3.0")):
+        with pytest.raises(RuntimeError, match=r"follows 3\.3\.1"):
+            utils.require_version(*wrong)
+    with pytest.raises(ValueError, match="versions"):
+        utils.require_version("two")
+    assert ".".join([version.major, version.minor, version.patch]) == version.full_version
+
+
+def test_deprecated_warns_or_refuses():
+    @utils.deprecated(update_to="new", since="2.0", reason="slow")
+    def old():
+        return 1
+
+    with pytest.warns(DeprecationWarning, match=r"old is deprecated since 2.0. Try: new. slow"):
+        assert old() == 1
+    with pytest.raises(RuntimeError, match="deprecated"):
+        utils.deprecated(level=2)(len)([])
+
+
+def test_what_is_to_be_downloaded_must_be_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="other means"):
+        download.get_path_from_url("https://x.org/w.pdparams", str(tmp_path))
+    (tmp_path / "w.pdparams").touch()
+    (tmp_path / "data").mkdir()
+    assert download.get_path_from_url("https://x.org/w.pdparams", str(tmp_path)) == str(tmp_path / "w.pdparams")
+    assert download.get_path_from_url("https://x.org/data.tar.gz", str(tmp_path)) == str(tmp_path / "data")
+    assert download.is_url("http://x.org") and not download.is_url("x.org")
+
+
+@pytest.mark.parametrize(("module", "name", "same"), [
+    ("paddle.nn.layer.transformer", "MultiHeadAttention", nn.MultiHeadAttention),
+    ("paddle.nn.layer.layers", "Layer", nn.Layer), ("paddle.nn.layer.norm", "LayerNorm", nn.LayerNorm),
+    ("paddle.distributed.fleet.utils", "recompute", paddle.distributed.fleet.utils.recompute)])
+def test_second_homes(module, name, same):
+    with as_paddle():
+        assert getattr(importlib.import_module(module), name) is same
+
+
+def test_masks_and_dtypes_by_paddle_s_names():
+    with as_paddle():
+        from paddle.common_ops_import import convert_dtype
+        from paddle.nn.layer.transformer import _convert_attention_mask
+    mask = _convert_attention_mask(paddle.to_tensor([True, False]), "float32")
+    np.testing.assert_array_equal(mask.numpy(), np.array([0, -1e9], "float32"))
+    assert convert_dtype(paddle.float16) == "float16"

@@ -1,4 +1,8 @@
-"""Changes of one picture: a NumPy array [H, W, C] or [H, W], or a PIL image, which comes back as one."""
+"""Changes of one picture: an array [H, W, C] or [H, W], a PIL image or a tensor [C, H, W], and it comes back as such.
+
+All three give the same numbers: an array is changed, and the others are turned into one and back. Integers stay within
+their dtype's limits; floats are not cut off.
+"""
 import functools
 import sys
 
@@ -10,24 +14,37 @@ from gpuflow.tensor import Tensor, to_tensor as _to_tensor
 _PADDINGS = ("constant", "edge", "reflect", "symmetric")
 
 
-def _is_pil(picture) -> bool:
+def is_pil(picture) -> bool:
     module = sys.modules.get("PIL.Image")  # who has a PIL image has imported it
     return module is not None and isinstance(picture, module.Image)
 
 
-def _on_arrays(function):
-    """Lets a function of arrays take PIL images as well."""
+def on_arrays(function):
+    """Lets a function of arrays take PIL images and tensors as well."""
 
     @functools.wraps(function)
     def apply(img, *args, **kwargs):
-        if _is_pil(img):
-            return sys.modules["PIL.Image"].fromarray(function(np.asarray(img), *args, **kwargs))
+        if isinstance(img, Tensor):
+            array = img.numpy()
+            out = function(np.moveaxis(array, 0, -1) if array.ndim == 3 else array, *args, **kwargs)
+            return _to_tensor(np.moveaxis(out, -1, 0) if out.ndim == 3 else out, place=img.place)
+        if is_pil(img):
+            out = function(np.asarray(img), *args, **kwargs)
+            return sys.modules["PIL.Image"].fromarray(out[..., 0] if out.shape[2:] == (1,) else out)
         if not isinstance(img, np.ndarray) or img.ndim not in (2, 3):
-            raise TypeError(explain(function.__name__, "an array [H, W, C] or [H, W], or a PIL image",
+            raise TypeError(explain(function.__name__,
+                                    "an array [H, W, C] or [H, W], a PIL image or a tensor [C, H, W]",
                                     f"{type(img).__name__} {list(getattr(img, 'shape', []))}"))
         return function(img, *args, **kwargs)
 
     return apply
+
+
+def size_of(img) -> tuple:
+    """(height, width) of a picture of any kind."""
+    if is_pil(img):
+        return img.height, img.width
+    return tuple(img.shape[-2:] if isinstance(img, Tensor) else np.shape(img)[:2])
 
 
 def _pair(where, size) -> tuple:
@@ -76,7 +93,7 @@ def resize(img, size, interpolation="bilinear"):
 
     Arrays are read at the new pixels' middles, as OpenCV does; PIL images are resized by PIL, which averages.
     """
-    height, width = (img.height, img.width) if _is_pil(img) else img.shape[:2]
+    height, width = size_of(img)
     if isinstance(size, int):
         if min(height, width) == size:
             return img
@@ -84,8 +101,13 @@ def resize(img, size, interpolation="bilinear"):
     size = _pair("resize", size)
     if interpolation not in ("nearest", "bilinear"):
         raise ValueError(explain("resize", "interpolation 'nearest' or 'bilinear'", repr(interpolation)))
-    if _is_pil(img):
+    if is_pil(img):
         return img.resize(size[::-1], getattr(sys.modules["PIL.Image"].Resampling, interpolation.upper()))
+    return _resized(img, size, interpolation)
+
+
+@on_arrays
+def _resized(img, size, interpolation):
     if interpolation == "nearest":
         rows, columns = (np.arange(new) * old // new for new, old in zip(size, img.shape[:2], strict=True))
         return img[rows][:, columns]
@@ -99,13 +121,13 @@ def resize(img, size, interpolation="bilinear"):
     return _like(img, out)
 
 
-@_on_arrays
+@on_arrays
 def crop(img, top, left, height, width):
     """The rectangle whose upper left corner is (top, left)."""
     return img[top:top + height, left:left + width]
 
 
-@_on_arrays
+@on_arrays
 def center_crop(img, output_size):
     """The middle (height, width) of the picture."""
     height, width = _pair("center_crop", output_size)
@@ -113,19 +135,19 @@ def center_crop(img, output_size):
     return img[top:top + height, left:left + width]
 
 
-@_on_arrays
+@on_arrays
 def hflip(img):
     """Left and right exchanged."""
     return np.ascontiguousarray(img[:, ::-1])
 
 
-@_on_arrays
+@on_arrays
 def vflip(img):
     """Top and bottom exchanged."""
     return np.ascontiguousarray(img[::-1])
 
 
-@_on_arrays
+@on_arrays
 def pad(img, padding, fill=0, padding_mode="constant"):
     """A border around the picture. padding: one width, (left and right, top and bottom), or (left, top, right, bottom).
 
@@ -144,20 +166,3 @@ def pad(img, padding, fill=0, padding_mode="constant"):
     out[...] = fill
     out[top:top + img.shape[0], left:left + img.shape[1]] = img
     return out
-
-
-@_on_arrays
-def to_grayscale(img, num_output_channels=1):
-    """The brightness 0.299 R + 0.587 G + 0.114 B, once or three times."""
-    if num_output_channels not in (1, 3):
-        raise ValueError(explain("to_grayscale", "num_output_channels 1 or 3", str(num_output_channels)))
-    gray = img.reshape(*img.shape[:2], -1)
-    if gray.shape[2] == 3:
-        gray = _like(img, gray @ np.array([0.299, 0.587, 0.114]))[..., None]
-    return gray if num_output_channels == 1 else np.repeat(gray, 3, axis=2)
-
-
-@_on_arrays
-def adjust_brightness(img, brightness_factor):
-    """The picture times brightness_factor, within its dtype's limits."""
-    return _like(img, img.astype(np.float64) * brightness_factor)

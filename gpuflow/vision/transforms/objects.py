@@ -3,7 +3,7 @@ import numpy as np
 
 from gpuflow import random
 from gpuflow.errors import explain
-from gpuflow.vision.transforms import functional as F
+from gpuflow.vision.transforms import colour, functional as F
 
 
 class Compose:
@@ -117,7 +117,7 @@ class Grayscale(BaseTransform):
         self.num_output_channels = num_output_channels
 
     def _apply_image(self, img):
-        return F.to_grayscale(img, self.num_output_channels)
+        return colour.to_grayscale(img, self.num_output_channels)
 
 
 class _Flip(BaseTransform):
@@ -156,14 +156,14 @@ class RandomCrop(BaseTransform):
         if self.padding is not None:
             img = F.pad(img, self.padding, self.fill, self.padding_mode)
         if self.pad_if_needed:
-            down, right = (max(want - have, 0) for want, have in zip(self.size, np.shape(img), strict=False))
+            down, right = (max(want - have, 0) for want, have in zip(self.size, F.size_of(img), strict=True))
             if down or right:
                 img = F.pad(img, (right, down), self.fill, self.padding_mode)
         return img
 
     def _get_params(self, inputs):
         places = []
-        for have, want in zip(np.shape(self._bordered(inputs[self.keys.index("image")])), self.size, strict=False):
+        for have, want in zip(F.size_of(self._bordered(inputs[self.keys.index("image")])), self.size, strict=True):
             if have < want:
                 raise ValueError(explain("RandomCrop", f"a picture of {list(self.size)} or more", str(have),
                                          "pad_if_needed=True"))
@@ -184,7 +184,7 @@ class RandomResizedCrop(BaseTransform):
         self.scale, self.ratio, self.interpolation = scale, ratio, interpolation
 
     def _get_params(self, inputs):
-        rng, (height, width) = random.host_rng(), np.shape(inputs[self.keys.index("image")])[:2]
+        rng, (height, width) = random.host_rng(), F.size_of(inputs[self.keys.index("image")])
         for _ in range(10):
             area = height * width * rng.uniform(*self.scale)
             ratio = np.exp(rng.uniform(*np.log(self.ratio)))

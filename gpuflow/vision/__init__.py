@@ -1,4 +1,4 @@
-"""Pictures: datasets in files, transforms, and the networks that are known by name."""
-from gpuflow.vision import datasets as datasets, models as models, transforms as transforms
+"""Pictures: datasets in files, transforms, operations, and the networks that are known by name."""
+from gpuflow.vision import datasets as datasets, models as models, ops as ops, transforms as transforms
 
-__all__ = ["datasets", "models", "transforms"]
+__all__ = ["datasets", "models", "ops", "transforms"]

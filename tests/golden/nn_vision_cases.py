@@ -54,6 +54,10 @@ CASES = {
     "fold": ("fold", {"x": (2, 12, 12)}, {"output_sizes": [4, 5], "kernel_sizes": 2}),
     "fold strides": ("fold", {"x": (2, 8, 9)}, {"output_sizes": [5, 5], "kernel_sizes": 2, "strides": 2,
                                                 "paddings": 1}),
+    "deformed": ("deform_conv2d", {"x": _X, "offset": (2, 18, 5, 4), "weight": (4, 3, 3, 3), "bias": (4,),
+                                   "mask": (2, 9, 5, 4)}, {"padding": 1}),
+    "deformed groups": ("deform_conv2d", {"x": (2, 4, 5, 6), "offset": (2, 24, 4, 3), "weight": (6, 2, 3, 2)},
+                        {"stride": [2, 2], "padding": [2, 1], "dilation": [1, 2], "deformable_groups": 2, "groups": 2}),
 }
 
 
@@ -63,7 +67,8 @@ def run(paddle, name):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     given = {k: paddle.to_tensor(rng.standard_normal(shape).astype(np.float32), stop_gradient=False)
              for k, shape in shapes.items()}
-    out = getattr(paddle.nn.functional, function)(**given, **arguments)
+    room = paddle.nn.functional if hasattr(paddle.nn.functional, function) else paddle.vision.ops
+    out = getattr(room, function)(**given, **arguments)
     weight = np.random.default_rng(1).standard_normal(out.shape).astype(np.float32)
     (out * paddle.to_tensor(weight)).sum().backward()
     return {"out": out.numpy()} | {f"grad {k}": t.grad.numpy() for k, t in given.items() if t.grad is not None}

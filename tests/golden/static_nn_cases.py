@@ -1,6 +1,6 @@
 """Calls of `paddle.static.nn`, as text that means the same in Paddle and in gpuflow, and one step of SGD on each.
 
-x, y, i: data of the shapes beside them, the first size unknown; int64 where the name is i.
+x, y, z, i: data of the shapes beside them, the first size unknown; int64 where the name is i.
 """
 import numpy as np
 
@@ -14,6 +14,9 @@ CASES = {
     "conv2d": ("nn.conv2d(x, 6, 3, stride=2, padding=1, groups=2, act='relu')", IMAGE),
     "conv2d, named": ("nn.conv2d(x, 2, [3, 2], name='first', bias_attr=False, dilation=2)", IMAGE),
     "conv3d": ("nn.conv3d(x, 3, 2)", VOLUME),
+    "deform_conv2d": ("nn.deform_conv2d(x, y, None, 3, 2, padding=1, stride=2)", {**IMAGE, "y": [None, 8, 4, 3]}),
+    "deform_conv2d, mask": ("nn.deform_conv2d(x, y, z, 2, [1, 2], bias_attr=False)",
+                            {**IMAGE, "y": [None, 4, 6, 4], "z": [None, 2, 6, 4]}),
     "conv2d_transpose": ("nn.conv2d_transpose(x, 4, filter_size=3, stride=2, groups=2)", IMAGE),
     "conv2d_transpose, size": ("nn.conv2d_transpose(x, 4, output_size=[13, 11], stride=2, padding=1)", IMAGE),
     "conv3d_transpose": ("nn.conv3d_transpose(x, 3, filter_size=2, stride=2)", VOLUME),

@@ -5,6 +5,7 @@ import pytest
 import gpuflow as paddle
 from gpuflow import nn, static
 from gpuflow.nn import functional as F
+from gpuflow.vision.ops import DeformConv2D, deform_conv2d
 from tests.golden.nn_vision_cases import CASES, run
 from tests.nn.golden import compare
 
@@ -34,7 +35,21 @@ def test_fold_undoes_unfold_up_to_the_overlaps():
     np.testing.assert_allclose((fold(columns) / fold(ones)).numpy(), x.numpy(), rtol=1e-6)
 
 
+def test_a_tap_that_stays_in_its_place_makes_a_plain_convolution():
+    x, layer = paddle.randn([2, 4, 5, 6]), DeformConv2D(4, 6, 3, stride=2, padding=1, deformable_groups=2, groups=2)
+    offset = paddle.zeros([2, 36, 3, 3])
+    offset.stop_gradient = False
+    out = layer(x, offset, paddle.ones([2, 18, 3, 3]))
+    plain = F.conv2d(x, layer.weight, layer.bias, stride=2, padding=1, groups=2)
+    np.testing.assert_array_equal(out.numpy(), plain.numpy())
+    out.sum().backward()
+    seen = offset.grad.numpy().reshape(2, 2, 9, 2, 3, 3)
+    assert not seen[:, :, :3, :, 0].any() and seen[:, :, 3:, :, 0, 1].any()    # what reads outside does not pull
+
+
 @pytest.mark.parametrize(("call", "words"), [
+    (lambda x: deform_conv2d(x, x, paddle.ones([1, 4, 2, 2])), r"offset \[2, 8, 3, 3\], got \[2, 4, 4, 4\]"),
+    (lambda x: deform_conv2d(x, x, paddle.ones([1, 4, 2, 2]), deformable_groups=3), "deformable_groups=3 divides"),
     (lambda x: F.interpolate(x), "size or scale_factor, got neither"),
     (lambda x: F.interpolate(x, size=[2]), "2 integers"),
     (lambda x: F.interpolate(x, size=[2, 2], mode="linear"), "'linear' and 4 axes"),

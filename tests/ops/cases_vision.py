@@ -11,6 +11,16 @@ def _resize(rank, **more):
     return {"axes": tuple(range(2, 2 + rank)), **more}
 
 
+def _offset(*shape):
+    """Ways of any length, none of which ends on a pixel, where there is a kink."""
+    rng = np.random.default_rng(6)
+    return rng.integers(-2, 3, shape) + rng.uniform(0.1, 0.9, shape)
+
+
+def _windows(kernel, padding=((0, 0), (0, 0)), stride=(1, 1), dilation=(1, 1), groups=1):
+    return {"kernel": kernel, "padding": padding, "stride": stride, "dilation": dilation, "groups": groups}
+
+
 CASES = {
     "pixel_shuffle": [((normal(2, 4, 2, 3),), {"factor": 2}),
                       ((normal(1, 2, 3, 8),), {"factor": 2, "channels_last": True})],
@@ -39,6 +49,11 @@ CASES = {
         ((normal(2, 1, 3, 3), _grid), {"padding": "reflection"}, (), 1),
         ((normal(2, 1, 3, 4), _grid), {"mode": "nearest"}, (), 1),
         ((normal(1, 1, 2, 3, 2), _grid[:1, :, :, [0, 1, 0]][:, None]), {}, (), 1),
+    ],
+    "deform_columns": [
+        ((normal(2, 4, 4, 5), _offset(2, 24, 6, 3), normal(2, 12, 6, 3)),
+         _windows((3, 2), ((2, 2), (1, 1)), (1, 2), groups=2)),
+        ((normal(1, 2, 3, 4), _offset(1, 8, 1, 2), None), _windows((2, 2), dilation=(2, 2))),
     ],
     "grid_sample_back": [((normal(2, 2, 2, 3), normal(2, 2, 4, 3), _grid), {}, (), 0)],
 }

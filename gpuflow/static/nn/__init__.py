@@ -9,7 +9,6 @@ __all__ = [*control_flow.__all__, *layers.__all__, "py_func"]
 
 # What Paddle has and we do not, and what to use.
 _MISSING = {
-    "deform_conv2d": "conv2d",
     "sparse_embedding": "embedding(is_sparse=True), whose table is on this machine",
     **dict.fromkeys(("sequence_conv", "sequence_expand", "sequence_first_step", "sequence_last_step", "sequence_pool",
                      "sequence_softmax"), "padded tensors and a mask"),

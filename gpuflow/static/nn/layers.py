@@ -18,6 +18,7 @@ from gpuflow.functional.random import multinomial, randint, uniform
 from gpuflow.nn import functional as F
 from gpuflow.nn.common import Bilinear, Embedding, Linear
 from gpuflow.nn.conv import Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
+from gpuflow.nn.deform import DeformConv2D
 from gpuflow.nn.functional.windows import is_channels_last, padding_pairs, per_axis
 from gpuflow.nn.initializer import Constant
 from gpuflow.nn.layer import Layer
@@ -34,8 +35,8 @@ from gpuflow.ops.registry import OPS
 from gpuflow.static.calls import with_own_gradient
 
 __all__ = ["batch_norm", "bilinear_tensor_product", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose",
-           "embedding", "fc", "group_norm", "instance_norm", "layer_norm", "nce", "prelu", "row_conv", "spectral_norm",
-           "static_pylayer"]
+           "deform_conv2d", "embedding", "fc", "group_norm", "instance_norm", "layer_norm", "nce", "prelu", "row_conv",
+           "spectral_norm", "static_pylayer"]
 
 
 class _Called(unique_name.Namespace):
@@ -128,6 +129,16 @@ def _convolved(kind, layer_class, x, filters, size, stride, padding, dilation, g
     layer = _made(kind, name, layer_class, channels, filters, size, stride, padding, dilation, groups or 1,
                   weight_attr=param_attr, bias_attr=bias_attr, data_format=data_format)
     return _activated(layer(x), act)
+
+
+def deform_conv2d(x, offset, mask, num_filters, filter_size, stride=1, padding=0, dilation=1, groups=1,
+                  deformable_groups=1, im2col_step=1, weight_attr=None, bias_attr=None, name=None):
+    """The convolution of x [N, C, H, W] whose taps `offset` moves; see `vision.ops.deform_conv2d`. mask: or None.
+    im2col_step: taken for Paddle's sake."""
+    (channels,) = _known("deform_conv2d", [x.shape[1]])
+    layer = _made("deformable_conv", name, DeformConv2D, channels, num_filters, filter_size, stride, padding, dilation,
+                  deformable_groups, groups, weight_attr, bias_attr)
+    return layer(x, offset, mask)
 
 
 def conv2d_transpose(input, num_filters, output_size=None, filter_size=None, padding=0, stride=1, dilation=1,

@@ -43,9 +43,9 @@ class LossScale:
 
     def minimize(self, optimizer, *args, **kwargs):
         """`optimizer.minimize` of a scaled loss."""
-        if hasattr(optimizer, "get_scaled_loss"):
-            raise TypeError(explain("GradScaler.minimize", "an optimizer", "one from static.amp.decorate, which has a "
-                                    "scale of its own", "its minimize(loss)"))
+        if not hasattr(type(optimizer), "_apply_scaled"):
+            raise TypeError(explain("GradScaler.minimize", "an optimizer itself", f"{type(optimizer).__name__}, which "
+                                    "is around one", "the one inside; static.amp.decorate has its own scale"))
         pairs = optimizer.backward(*args, **kwargs)
         return optimizer._apply_scaled(pairs, self), pairs
 

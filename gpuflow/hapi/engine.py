@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from gpuflow.amp.auto_cast import auto_cast
+from gpuflow.amp.decorate import decorate
 from gpuflow.amp.grad_scaler import GradScaler
 from gpuflow.errors import explain
 from gpuflow.hapi.logs import Logs
@@ -35,8 +37,19 @@ class Engine(abc.ABC):
         self.mixed = Mixed()
 
     def prepare(self, optimizer, loss, metrics: list, mixed: Mixed) -> None:
-        """Takes what the steps are made of."""
+        """Takes what the steps are made of. At level O2 the network's parameters become two-byte floats."""
         self.optimizer, self.loss, self.metrics, self.mixed = optimizer, loss, metrics, mixed
+        if mixed.level == "O2":
+            options = {key: value for key, value in mixed.casting.items() if key == "dtype"}
+            decorate(self.network, optimizer, level="O2", **options)
+        self.scaler = GradScaler(**mixed.scaler) if mixed.level != "O0" else None
+
+    def casting(self, training: bool):
+        """The block that the network is called in. Without training only level O2 casts: its parameters take no
+        float32."""
+        level = self.mixed.level
+        enable = level == "O2" or (training and level != "O0")
+        return auto_cast(enable, level=level if enable else "O1", **(self.mixed.casting if enable else {}))
 
     @abc.abstractmethod
     def train_batch(self, inputs, labels, update: bool) -> tuple[list, list]:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gpuflow import device
-from gpuflow.amp.auto_cast import auto_cast
 from gpuflow.errors import explain
 from gpuflow.functional.math import add_n
+from gpuflow.hapi import held
 from gpuflow.hapi.engine import Engine
 from gpuflow.hapi.logs import Logs
 from gpuflow.hapi.mixed import Mixed
@@ -33,7 +33,11 @@ class _Steps(NamedTuple):
 
 
 class InProgram(Engine):
-    """Feeds batches to Programs that are built when a step of their kind is first taken."""
+    """Feeds batches to Programs that are built when a step of their kind is first taken.
+
+    There are four kinds of training: "train", and where gradients add up "hold", which keeps them, and "join", which
+    takes a step with those that were kept; "eval" and "predict".
+    """
 
     def __init__(self, network, inputs, labels):
         super().__init__(network)
@@ -44,16 +48,18 @@ class InProgram(Engine):
         self._startup = default_startup_program()   # which gives the network's parameters their first numbers
         self._executor = Executor()
         self._steps: dict[str, _Steps] = {}
+        self._holds = False                         # whether gradients wait for a step
         self._measures, self._norm = False, None
 
     def prepare(self, optimizer, loss, metrics: list, mixed: Mixed) -> None:
         """Takes what the steps are made of, and gives parameters that have no numbers their first ones."""
-        if mixed.level != "O0" and (mixed.level, mixed.casting.get("dtype")) != ("O1", "bfloat16"):
-            raise ValueError(explain("Model.prepare(amp_configs=...)", "level O1 in bfloat16 in static mode",
-                                     repr(mixed.level), "{'level': 'O1', 'dtype': 'bfloat16'}"))
         super().prepare(optimizer, loss, metrics, mixed)
         self._steps.clear()
-        first = Program()   # of the startup program what nobody has run yet: others keep their numbers
+        self._begin()
+
+    def _begin(self) -> None:
+        """Runs of the startup program what nobody has run yet: others keep their numbers."""
+        first = Program()
         first.global_block().ops += [one for one in self._startup.global_block().ops
                                      if not isinstance(one, Initialise) or one.tensor._pending]
         self._executor.run(first)
@@ -61,38 +67,52 @@ class InProgram(Engine):
     # ---- the programs ----------------------------------------------------------------------------------------------
 
     def _built(self, mode: str) -> _Steps:
-        """The Program of "train", "eval" or "predict" steps."""
+        """The Program of steps of a kind."""
         if mode not in self._steps:
             program = Program()
-            self.network.train() if mode == "train" else self.network.eval()
+            self.network.eval() if mode in ("eval", "predict") else self.network.train()
             with tracing(program, self._startup):
                 self._steps[mode] = self._build(program, mode)
+            self._begin()
         return self._steps[mode]
 
     def _build(self, program: Program, mode: str) -> _Steps:
         inputs, labels = ([data(spec.name, spec.shape, spec.dtype) for spec in specs] for specs in self._specs)
-        casts = self.mixed.level != "O0" and mode == "train"
-        with auto_cast(casts, **(self.mixed.casting if casts else {})):
+        with self.casting(training=mode not in ("eval", "predict")):
             outputs = listed(self.network(*inputs))
         if mode == "predict":
             return _Steps(program, inputs, outputs, [], [])
         losses = [] if self.loss is None else listed(self.loss(*outputs, *labels))
         measured = [listed(metric.compute(*outputs, *labels)) for metric in self.metrics]
-        if mode == "train":
-            self.optimizer.minimize(losses[0] if len(losses) == 1 else add_n(losses))
+        if mode != "eval":
+            self._train(program, mode, losses[0] if len(losses) == 1 else add_n(losses))
         return _Steps(program, [*inputs, *labels], outputs, losses, measured)
+
+    def _train(self, program: Program, mode: str, loss: Tensor) -> None:
+        """Appends what a kind of training does with the loss."""
+        optimizer, scaler = self.optimizer, self.scaler
+        if scaler is not None:
+            loss = scaler.scale(loss)    # may switch it off
+        if scaler is not None and not scaler.is_enable():
+            scaler = None
+        if mode == "train":
+            optimizer.minimize(loss) if scaler is None else scaler.minimize(optimizer, loss)
+        elif mode == "hold":
+            held.hold(program, optimizer.backward(loss))
+        else:
+            optimizer._apply_scaled(held.join(program, optimizer.backward(loss)),
+                                    None if scaler is None else scaler.scale_in_program())
 
     # ---- steps -----------------------------------------------------------------------------------------------------
 
     def train_batch(self, inputs, labels, update: bool) -> tuple[list, list]:
         self.ready()
-        if not update:
-            raise ValueError(explain("Model in static mode", "a step per batch", "update=False or "
-                                     "accumulate_grad_batches > 1", "eager mode, which adds gradients up"))
-        steps = self._built("train")
-        norm = ["grad_norm_0"] if self._measures else []
+        steps = self._built("hold" if not update else "join" if self._holds else "train")
+        norm = ["grad_norm_0"] if self._measures and update else []
         losses, metrics, rest = self._run(steps, inputs, labels, norm)
-        self._norm = float(rest[0]) if rest else None
+        self._holds = not update
+        if update:
+            self._norm = float(rest[0]) if rest else None
         return losses, metrics
 
     def eval_batch(self, inputs, labels) -> tuple[list, list]:

@@ -28,6 +28,8 @@ def mixed(configs) -> Mixed:
     level = given.pop("level", "O1")
     if level not in LEVELS:
         raise ValueError(explain(where, f"a level of {LEVELS}", repr(level)))
+    if given.pop("use_fp16_guard", False):
+        raise ValueError(explain(where, "use_fp16_guard=False: the whole network is cast", "True"))
     known = (*LISTS, *SCALER, "dtype")
     unknown = [key for key in given if key not in known]
     if unknown:

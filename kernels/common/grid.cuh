@@ -1,41 +1,51 @@
 // Shared by every kernel here: chunks, stored types and their conversions, 128-bit access, sums over a block.
-//   Text before this file (written by update/cuda_text.py): typedefs real, param_t, grad_t; WIDTH, THREADS, MOST_SPARSE;
-//   CLIP_*, TAG_*, COLUMN_*, SCALAR_* indices, all from update/layout.py.
+//   Text before this file (written by update/cuda_text.py): THREADS; CLIP_*, TAG_*, COLUMN_*, SCALAR_* indices, all from
+//   update/layout.py.
 #pragma once
 
 // Elements [begin, end) of one parameter, handled by one block. source: where the gradient of `begin` lies; it differs
-// from begin for embedding rows, whose gradients come packed. 64-bit, since arenas grow past 2^31 elements.
+// from begin for loose arrays and for embedding rows, whose gradients come packed. 64-bit, since arenas grow past 2^31
+// elements.
 struct Chunk { long long begin, end, row, source; };
 
 struct bfloat16 { unsigned short bits; };
 struct float16 { unsigned short bits; };
 
-// The gradient of some rows of an embedding, packed: values[k] belongs to its row ids[k], or to none where that is below
-// 0. One block each, from `first` on; where count is 0 there is one block, with nothing to do.
-struct Rows { const long long* ids; const grad_t* values; long long begin, width, row; int first, count; };
-struct Sparse { Rows at[MOST_SPARSE]; long long partials; int count; };
+// The gradient of some rows of an embedding, packed from address `values` on: `width` numbers belong to its row ids[k], or
+// to none where that is below 0. One block each, from block `first` on; where count is 0 there is one, with nothing to do.
+struct Rows { const long long* ids; long long values, begin, width, row, first, count; };
+// All chunks of a launch, then all sparse gradients. partials: where the sums of the sparse rows start.
+struct Grid { const Chunk* chunks; const Rows* rows; long long partials; int chunk_count, rows_count; };
 
-// What one block does: a chunk, its place among the partial sums, and those of its whole row.
-struct Piece { Chunk chunk; long long partial, first, end; bool sparse; };
+// What one block does: a chunk, its place among the partial sums, and those of its whole row. values: the address that a
+// sparse gradient's source counts from.
+struct Piece { Chunk chunk; long long partial, first, end, values; bool sparse; };
 
-// The first chunk_count blocks take the table's chunks, the others the sparse rows. first_of_row: see Fold; first_chunk:
-// what the table's first chunk is among all.
-__device__ inline Piece piece_of(const Chunk* chunks, int chunk_count, long long first_chunk, const grad_t* grad,
-                                 const Sparse& sparse, const long long* first_of_row) {
-  if (blockIdx.x < chunk_count) {
-    const Chunk chunk = chunks[blockIdx.x];
-    return {chunk, first_chunk + blockIdx.x, first_of_row[chunk.row], first_of_row[chunk.row + 1], false};
+// first_of_row: see Fold.
+__device__ inline Piece piece_of(const Grid& grid, const long long* first_of_row) {
+  if (blockIdx.x < grid.chunk_count) {
+    const Chunk chunk = grid.chunks[blockIdx.x];
+    return {chunk, blockIdx.x, first_of_row[chunk.row], first_of_row[chunk.row + 1], 0, false};
   }
-  const int block = blockIdx.x - chunk_count;
-  int k = 0;
-  while (k + 1 < sparse.count && block >= sparse.at[k + 1].first) ++k;
-  const Rows& rows = sparse.at[k];
-  const long long at = block - rows.first, id = at < rows.count ? rows.ids[at] : -1;
-  const long long begin = rows.begin + (id < 0 ? 0 : id * rows.width), first = sparse.partials + rows.first;
-  // counted from `grad`, whichever memory that is in: a choice between two pointers would compile to generic loads
-  const long long source = ((long long)rows.values - (long long)grad) / (long long)sizeof(grad_t) + at * rows.width;
-  return {{begin, id < 0 ? begin : begin + rows.width, rows.row, source}, sparse.partials + block, first,
-          first + (rows.count ? rows.count : 1), true};
+  const int block = blockIdx.x - grid.chunk_count;
+  int low = 0;  // the last of the sparse gradients whose blocks begin here or before
+  for (int high = grid.rows_count; high - low > 1;) {
+    const int middle = (low + high) / 2;
+    if (block >= grid.rows[middle].first) low = middle; else high = middle;
+  }
+  const Rows& rows = grid.rows[low];
+  // an address that was read from memory could be anywhere; __ldg says that it is global
+  const long long at = block - rows.first, id = at < rows.count ? __ldg(rows.ids + at) : -1;
+  const long long begin = rows.begin + (id < 0 ? 0 : id * rows.width), first = grid.partials + rows.first;
+  return {{begin, id < 0 ? begin : begin + rows.width, rows.row, at * rows.width}, grid.partials + block, first,
+          first + (rows.count ? rows.count : 1), rows.values, true};
+}
+
+// Where the gradient of a piece starts. It is counted from `grad`, whichever memory that is in: a choice between two
+// pointers would compile to generic loads.
+template <class T> __device__ inline const T* gradient_of(const Piece& piece, const T* grad) {
+  const long long apart = piece.sparse ? (piece.values - (long long)grad) / (long long)sizeof(T) : 0;
+  return grad + apart + piece.chunk.source;
 }
 
 // Conversions by bits: no CUDA header to find on the user's machine, and the same text runs on the host for the tests.
@@ -66,23 +76,23 @@ __device__ inline void store(float16& to, float x) {
   to.bits = (unsigned short)(half | (bits >> 16 & 0x8000u));
 }
 
-// 128-bit access: WIDTH elements from or to an address that is a multiple of 16.
+// 128-bit access: `width` elements from or to an address that is a multiple of 16.
 template <class T> struct alignas(16) Pack { T at[16 / sizeof(T)]; };
 
-template <class T> __device__ inline void load_vector(T (&to)[WIDTH], const T* from) {
+template <class T, int width> __device__ inline void load_vector(T (&to)[width], const T* from) {
   constexpr int each = 16 / sizeof(T);
   #pragma unroll
-  for (int k = 0; k < WIDTH; k += each) {
+  for (int k = 0; k < width; k += each) {
     const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(from + k);
     #pragma unroll
     for (int j = 0; j < each; ++j) to[k + j] = pack.at[j];
   }
 }
 
-template <class T> __device__ inline void store_vector(T* to, const T (&from)[WIDTH]) {
+template <class T, int width> __device__ inline void store_vector(T* to, const T (&from)[width]) {
   constexpr int each = 16 / sizeof(T);
   #pragma unroll
-  for (int k = 0; k < WIDTH; k += each) {
+  for (int k = 0; k < width; k += each) {
     Pack<T> pack;
     #pragma unroll
     for (int j = 0; j < each; ++j) pack.at[j] = from[k + j];

@@ -9,27 +9,36 @@
 // groups [groups + 1] over rows with that tag; null when not wanted. filled: how many rows have chunks. scalars: or null
 struct Norms { Fold fold; const double* scalars; double* groups; int rows, filled, group_count; };
 
-// 4 blocks per SM at least: left alone, ptxas aims for full occupancy and spills
+// The gradients of a bucket, whose rows are those from the bucket's before it to `end`.
+template <class T> struct Gradient { const T* grad; long long end; };
+
+// This thread's share of a piece.
+template <class T> __device__ inline double squares(const Gradient<T>& bucket, const Piece& piece) {
+  constexpr int width = 16 / sizeof(T);
+  const T* g = gradient_of(piece, bucket.grad);
+  const long long size = piece.chunk.end - piece.chunk.begin, whole = on_16_bytes(g) ? size - size % width : 0;
+  double sum = 0.0;
+  #pragma unroll 4
+  for (long long i = threadIdx.x * width; i < whole; i += THREADS * width) {
+    T part[width];
+    load_vector(part, g + i);
+    #pragma unroll
+    for (int k = 0; k < width; ++k) { const double x = widen(part[k]); sum += x * x; }
+  }
+  for (long long i = whole + threadIdx.x; i < size; i += THREADS) { const double x = widen(g[i]); sum += x * x; }
+  return sum;
+}
+
+// BUCKETS, SQUARES   a Gradient per bucket, and the choice among them by row; 4 blocks per SM at least: left alone, ptxas
+// aims for full occupancy and spills
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-sumsq(const grad_t* grad, const Chunk* chunks, int chunk_count, long long first_chunk,
-      const __grid_constant__ Sparse sparse, const int* tags, const __grid_constant__ Norms norms) {
-  const Piece piece = piece_of(chunks, chunk_count, first_chunk, grad, sparse, norms.fold.first);
+sumsq(BUCKETS const __grid_constant__ Grid grid, const int* tags, const __grid_constant__ Norms norms) {
+  const Piece piece = piece_of(grid, norms.fold.first);
   const long long row = piece.chunk.row;
   const int active = tags[row * TAG_COUNT + TAG_active];
   if (!piece.sparse && active == SPARSE) return;  // the row's own blocks come elsewhere
   double sum = 0.0;
-  if (active != INACTIVE) {
-    const grad_t* g = grad + piece.chunk.source;
-    const long long size = piece.chunk.end - piece.chunk.begin, whole = on_16_bytes(g) ? size - size % WIDTH : 0;
-    #pragma unroll 4
-    for (long long i = threadIdx.x * WIDTH; i < whole; i += THREADS * WIDTH) {
-      grad_t part[WIDTH];
-      load_vector(part, g + i);
-      #pragma unroll
-      for (int k = 0; k < WIDTH; ++k) { const double x = widen(part[k]); sum += x * x; }
-    }
-    for (long long i = whole + threadIdx.x; i < size; i += THREADS) { const double x = widen(g[i]); sum += x * x; }
-  }
+  if (active != INACTIVE) sum = SQUARES;
   sum = block_sum(sum);
   if (threadIdx.x == 0) norms.fold.partials[piece.partial] = sum;
 

@@ -1,14 +1,15 @@
 """Norms of lists of arrays that need not lie in one buffer: `global_norm`, `row_norms`.
 
-Gradients in an arena get theirs from FusedStep, in one launch for all of them; here each array is a launch of its own.
+On a GPU one launch takes them all, as one takes all the gradients of an arena in FusedStep.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from gpuflow_kernels.update.layout import DENSE, DTYPES, TAGS
-from gpuflow_kernels.update.step import Folds, Sums, chunk_table, engine_for
+from gpuflow_kernels.update.layout import CHUNK_FIELDS, DENSE, DTYPES, TAGS
+from gpuflow_kernels.update.parts import Sums
+from gpuflow_kernels.update.step import engine_for
 
 
 def row_norms(arrays, ord: float = 2, engine=None):
@@ -43,16 +44,14 @@ def global_norm(arrays, ord: float = 2, engine=None):
 
 def sums_of_squares(arrays, engine):
     """float64 [len(arrays)] on the device; arrays flat and contiguous."""
-    chunks = [chunk_table([0], [a.size], k) for k, a in enumerate(arrays)]
-    ends = np.cumsum([len(c) for c in chunks], dtype=np.int64)
-    owners = np.concatenate([np.zeros(0, np.int64), *(c[:, 2] for c in chunks)])
-    sums = Sums(engine, Folds.of(owners, len(arrays), engine), len(arrays), len(owners))
+    order = sorted(range(len(arrays)), key=lambda k: str(arrays[k].dtype))
+    parts = engine.loose([arrays[k] for k in order])
+    chunks = np.concatenate([np.zeros((0, len(CHUNK_FIELDS)), np.int64), *(part.chunks for part in parts)])
+    sums = Sums(engine, chunks, len(arrays))
     tags = np.zeros((len(arrays), len(TAGS)), np.int32)
     tags[:, TAGS.index("active")] = DENSE
-    pieces = [(str(a.dtype), engine.pack([a]), engine.constant(c), int(end) - len(c), ())
-              for a, c, end in zip(arrays, chunks, ends)]
-    engine.take_norms(pieces, {"tags": engine.constant(tags), "scalars": None}, sums)
-    return sums.row
+    engine.take_norms(parts, (), {"tags": engine.constant(tags), "scalars": None}, sums)
+    return sums.row if order == sorted(order) else sums.row[engine.constant(np.argsort(order))]
 
 
 def reference(arrays, ord: float = 2) -> float:

@@ -53,7 +53,10 @@ def every_strategy(rows: int, seed: int = 0) -> dict:
 def flat_step(rule, sizes, xp=np, value: float = 1e-3, **columns) -> FusedStep:
     """A step over float32 buffers full of one value, on NumPy or CuPy, for benchmarks."""
     begin, end, total = layout_of(sizes)
-    p, g, *states = (xp.full(total, value, np.float32) for _ in range(2 + len(rule.state)))
+    p, g, *states = (xp.zeros(total, np.float32) for _ in range(2 + len(rule.state)))
+    for buffer in (p, g, *states):
+        for b, e in zip(begin, end):
+            buffer[b:e] = value
     step = FusedStep(rule, [Bucket(p, g, dict(zip(rule.state, states)), begin, end)])
     step.set_columns(**columns)
     return step

@@ -1,29 +1,29 @@
 """The step's operations on a GPU through CuPy: same tables, same formula, the `.cu` files of this package.
 
 Everything a kernel is handed is an address or a small integer, packed once; per step there is one small copy to the
-device (none when `launch` alone is replayed) and one launch per operation. Nothing here waits for the device, but for
-a staging slot when the host is RING steps ahead.
+device (none when `launch` alone is replayed) and one launch per operation, whatever dtypes meet in it. Nothing here
+waits for the device, but for a staging slot when the host is RING steps ahead.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 
 from gpuflow_kernels.update import cuda_text
+from gpuflow_kernels.update.parts import Part, chunk_table
 from gpuflow_kernels.update.tables import Tables
 
 RING = 16  # staging slots: a copy reads its slot after the host has gone on, so it must not be written again before
 OPTIONS = ("--std=c++17",)
 
 # structs of common/grid.cuh and norm/global_norm.cu, which travel by value
-_ROWS = np.dtype([("ids", np.uint64), ("values", np.uint64), ("begin", np.int64), ("width", np.int64),
-                  ("row", np.int64), ("first", np.int32), ("count", np.int32)])
-_SPARSE = np.dtype([("at", _ROWS, (cuda_text.MOST_SPARSE,)), ("partials", np.int64), ("count", np.int32)], align=True)
+_GRID = np.dtype([("chunks", np.uint64), ("rows", np.uint64), ("partials", np.int64), ("chunk_count", np.int32),
+                  ("rows_count", np.int32)])
 _NORMS = np.dtype([("fold", np.uint64, (4,)), ("scalars", np.uint64), ("groups", np.uint64), ("rows", np.int32),
                    ("filled", np.int32), ("group_count", np.int32)], align=True)
-_NO_ROWS = np.zeros(1, _SPARSE)
 
 
 class CudaEngine:
@@ -41,32 +41,50 @@ class CudaEngine:
         block = self.zeros(host.bytes, np.uint8)
         return {**host.views(block), "block": block}
 
-    def refresh(self, host: Tables, tables: dict, everything: bool):
-        """Brings the numbers, or everything when columns or tags changed, to the device in one asynchronous copy."""
-        self.copy_to_device(tables["block"], host.block, host.bytes if everything else host.hot_bytes)
+    def refresh(self, host: Tables, tables: dict, everything: bool, rows):
+        """Brings the numbers and where sparse gradients lie, or everything when columns or tags changed, to the device
+        in one asynchronous copy."""
+        for k, one in enumerate(rows):
+            host.sparse[k] = (self.address(one.ids), self.address(one.values), one.begin, one.width, one.row, one.first,
+                              len(one.ids))
+        self.copy_to_device(tables["block"], host.block, host.bytes if everything else host.hot_bytes(len(rows)))
 
-    def pack(self, arrays: list) -> np.ndarray:
-        """Addresses as a struct that travels by value in the kernel's arguments."""
-        return _struct([self.address(a) for a in arrays])
+    def pack(self, arrays: list, end: int) -> np.ndarray:
+        """Addresses, and one past the bucket's last row, as a struct that travels by value in a kernel's arguments."""
+        return _struct([*(self.address(a) for a in arrays), end])
 
-    def take_norms(self, pieces, tables, sums):
-        """Sums of squares: partial ones, by row and by group (where sums.group is not None), one launch a bucket."""
-        norms = self._struct_of(sums, "norms", lambda: self._norms_struct(tables, sums))
-        tags = self._pointer_to(tables["tags"])
-        for dtype, packed, chunks, first_chunk, rows in pieces:
-            text = cuda_text.sumsq_text(dtype)
-            for blocks, chunks_, count, sparse in self._grids(chunks, rows, sums):
-                self._launch(text, "sumsq", blocks, _pointer(packed), chunks_, count, np.int64(first_chunk), sparse,
-                             tags, norms)
+    def loose(self, arrays: list) -> list[Part]:
+        """Parts for flat arrays that lie anywhere, ordered by dtype, one row each: those of a dtype are counted from
+        the first of them."""
+        parts: list[Part] = []
+        by_dtype = itertools.groupby(enumerate(arrays), key=lambda one: str(one[1].dtype))
+        for dtype, some in ((dtype, list(group)) for dtype, group in by_dtype):
+            base, tables = some[0][1], []
+            for row, a in some:
+                tables.append(chunk_table([0], [a.size], row))
+                tables[-1][:, 3] += (self.address(a) - self.address(base)) // a.itemsize
+            first = parts[-1].first_chunk + len(parts[-1].chunks) if parts else 0
+            end = some[-1][0] + 1
+            parts.append(Part(dtype, self.pack([base], end), end, np.concatenate(tables), first))
+        return parts
 
-    def update(self, rule, variant, chunks, first_chunk, rows, tables, sums, packed):
+    def take_norms(self, parts, rows, tables, sums):
+        """Sums of squares: partial ones, by row and by group (where sums.group is not None), in one launch."""
+        text = cuda_text.sumsq_text(tuple(part.kind for part in parts))
+        self._launch(text, "sumsq", parts, rows, tables, sums, self._pointer_to(tables["tags"]),
+                     self._struct_of(sums, "norms", lambda: self._norms_struct(tables, sums)))
+
+    def row_sums(self, parts, rows, tables, sums):
+        """Sums of squares by row, of the last `take_norms`."""
+        return sums.row
+
+    def update(self, rule, parts, rows, tables, sums):
         """The pass over dense chunks and sparse rows; after a "prepare" pass the rows' norms are in sums.layer."""
-        tables_ = self._struct_of(sums, "tables", lambda: self._tables_struct(tables, sums))
-        fold = self._struct_of(sums, "fold", lambda: self._fold_struct(sums.layer_partials, sums.layer, sums))
-        text, groups = cuda_text.update_text(rule, variant), np.int32(len(sums.group) - 1)
-        for blocks, chunks_, count, sparse in self._grids(chunks, rows, sums):
-            self._launch(text, "update", blocks, packed, tables_, chunks_, count, np.int64(first_chunk), sparse, groups,
-                         fold)
+        text = cuda_text.update_text(rule, tuple(part.kind for part in parts))
+        self._launch(text, "update", parts, rows, tables, sums,
+                     self._struct_of(sums, "tables", lambda: self._tables_struct(tables, sums)),
+                     np.int32(len(sums.group) - 1),
+                     self._struct_of(sums, "fold", lambda: self._fold_struct(sums.layer_partials, sums.layer, sums)))
 
     # -- the device itself -------------------------------------------------------------------------------------------
 
@@ -96,40 +114,30 @@ class CudaEngine:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _launch(self, text, name, blocks, *arguments):
+    def _launch(self, text, name, parts, rows, tables, sums, *more):
+        blocks = len(sums.chunks) + (rows[-1].first + rows[-1].blocks if rows else 0)
+        if not blocks:
+            return   # a grid of 0 would be launched as one block
         if (text, name) not in self._kernels:
             self._kernels[text, name] = self.function(text, name)
-        self._kernels[text, name]((blocks,), (cuda_text.THREADS,), arguments)
+        grid = self._struct_of(sums, "grid", lambda: self._grid_struct(tables, sums))
+        grid["rows_count"] = len(rows)
+        self._kernels[text, name]((blocks,), (cuda_text.THREADS,), (*(part.packed for part in parts), grid, *more))
 
     def _pointer_to(self, array):
         return np.uint64(0 if array is None else self.address(array))
-
-    def _grids(self, chunks, rows, sums):
-        """(blocks, chunks, how many, Sparse) of the launches for a bucket: one, and one more for each MOST_SPARSE
-        embeddings beyond the first."""
-        first, count = 0, len(chunks)
-        while first == 0 or first < len(rows):
-            some = rows[first : first + cuda_text.MOST_SPARSE]
-            sparse, blocks = (_NO_ROWS, 0) if not some else self._sparse_struct(some, sums.dense)
-            if count + blocks:   # a grid of 0 is launched as one block
-                yield count + blocks, self._pointer_to(chunks), np.int32(count), sparse
-            first, count = first + cuda_text.MOST_SPARSE, 0
-
-    def _sparse_struct(self, rows, dense: int):
-        """(Sparse, how many blocks it has). dense: how many partial sums stand before those of sparse rows."""
-        record, blocks = np.zeros(1, _SPARSE), 0
-        for k, one in enumerate(rows):
-            record["at"][0, k] = (self.address(one.ids), self.address(one.values), one.begin, one.width, one.row,
-                                  blocks, len(one.ids))
-            blocks += one.blocks
-        record["partials"], record["count"] = dense + rows[0].first, len(rows)
-        return record, blocks
 
     def _struct_of(self, sums, name: str, make):
         """A struct of addresses, made once for these sums, and again when one of their buffers grew."""
         if name not in sums.structs:
             sums.structs[name] = make()
         return sums.structs[name]
+
+    def _grid_struct(self, tables, sums):
+        record = np.zeros(1, _GRID)
+        record["chunks"], record["rows"] = self.address(sums.chunks), self._pointer_to(tables.get("sparse"))
+        record["partials"], record["chunk_count"] = sums.dense, len(sums.chunks)
+        return record
 
     def _tables_struct(self, tables, sums):
         order = [tables[n] for n in ("tags", "columns", "numbers", "scalars")] + [sums.row, sums.group, sums.layer]
@@ -140,9 +148,8 @@ class CudaEngine:
 
     def _norms_struct(self, tables, sums):
         record = np.zeros(1, _NORMS)
-        record["fold"] = self._fold_struct(sums.partials, sums.row, sums)["address"]
-        record["scalars"], record["groups"] = (
-            0 if a is None else self.address(a) for a in (tables.get("scalars"), sums.group))
+        record["fold"] = self._fold_struct(sums.partials, sums.row, sums)["words"]
+        record["scalars"], record["groups"] = self._pointer_to(tables["scalars"]), self._pointer_to(sums.group)
         record["rows"], record["filled"] = len(sums.row), len(sums.folds.filled)
         record["group_count"] = 0 if sums.group is None else len(sums.group) - 1
         return record
@@ -172,15 +179,11 @@ class _Staging:
         self._sent[k].record(stream)
 
 
-def _struct(addresses: list[int]) -> np.ndarray:
-    """A NumPy array of one record, which CuPy copies into the argument buffer as a C struct of pointers."""
-    record = np.zeros(1, [("address", np.uint64, (len(addresses),))])
-    record["address"][0] = addresses
+def _struct(words: list[int]) -> np.ndarray:
+    """A NumPy array of one record, which CuPy copies into the argument buffer as a C struct of 64-bit words."""
+    record = np.zeros(1, [("words", np.uint64, (len(words),))])
+    record["words"][0] = words
     return record
-
-
-def _pointer(struct: np.ndarray) -> np.uint64:
-    return struct["address"][0][0]
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuflow_kernels.update import cuda_text, numba_text
 from gpuflow_kernels.update.layout import Variant
 
-_TEXTS = {"cuda": cuda_text.update_text, "numba": numba_text.update_text}
+_TEXTS = {"cuda": lambda rule, variant: cuda_text.update_text(rule, (variant,)), "numba": numba_text.update_text}
 
 
 def show(rule, language: str) -> str:

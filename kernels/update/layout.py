@@ -16,6 +16,8 @@ CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GROUP = range(4)  # tags.clip; the norm c
 INACTIVE, DENSE, SPARSE, STILL = range(4)
 # scalars: float64 [4]
 SCALARS = ("unscale", "ema_rate", "skip", "unused")
+# sparse: int64 [rows, 7], one line for each sparse gradient of a step; struct Rows of common/grid.cuh
+SPARSE_FIELDS = ("ids", "values", "begin", "width", "row", "first", "count")
 # chunks: int64 [n, 4]; begin and end index parameter and states, source is where the gradient of `begin` lies
 CHUNK_FIELDS = ("begin", "end", "row", "source")
 

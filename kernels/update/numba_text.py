@@ -107,9 +107,10 @@ def rounded(value: str, dtype: str) -> str:
 
 
 def update_text(rule, variant: Variant) -> str:
-    """The text of a module whose function `update(chunks, want, tags, columns, numbers, scalars, row_sumsq,
-    group_sumsq, layer_sumsq, layer_partials, *arrays)` updates every chunk whose row has tags.active == want. Beside
-    dense rows the running average of those that stay where they are goes on."""
+    """The text of a module whose function `update(chunks, gaps, want, tags, columns, numbers, scalars, row_sumsq,
+    group_sumsq, layer_sumsq, layer_partials, *arrays)` updates every chunk (see update/runs.py) whose row has
+    tags.active == want. Beside dense rows the running average of those that stay where they are goes on. `tidy` brings
+    the padding inside a chunk back to 0, which a rule may have moved or divided by."""
     arrays = layout.arrays(rule, variant)
     tag = {name: f"tags[row, {k}]" for k, name in enumerate(TAGS)}
     column = {name: f"columns[row, {k}]" for k, name in enumerate(COLUMNS)}
@@ -160,6 +161,7 @@ def update_text(rule, variant: Variant) -> str:
         else []
     )
 
+    written = [name for name in arrays if name != "grad_"]
     follow, otherwise = "", ""
     if "ema_" in arrays:
         p = widen("param_[i]", variant.param) if not variant.master else "master_[i]"
@@ -199,10 +201,19 @@ def chunk(c, row, begin, end, source, {tables}, {", ".join(arrays)}):
         ).join(loop)
     }
     {indent(after or ["return"])}
+
+
+@helper
+def tidy(gaps, {", ".join(written)}):
+    for k in range(gaps.shape[0]):
+        begin = gaps[k, 0]
+        if {" or ".join(f"{name}[begin] != 0" for name in written)}:
+            for i in range(begin, gaps[k, 1]):
+                {" = ".join(f"{name}[i]" for name in written)} = 0
 {follow}
 
 @njit(parallel=True, **flags)
-def update(chunks, want, {tables}, {", ".join(arrays)}):
+def update(chunks, gaps, want, {tables}, {", ".join(arrays)}):
     if scalars[{SCALARS.index("skip")}] != 0.0:
         for k in range(group_sumsq.size):
             if not math.isfinite(group_sumsq[k]):
@@ -211,7 +222,8 @@ def update(chunks, want, {tables}, {", ".join(arrays)}):
         row = chunks[c, 2]
         if {tag["active"]} == want:
             # int64, or the body is compiled a second time for the uint64 that a parallel loop counts in
-            chunk(np.int64(c), row, chunks[c, 0], chunks[c, 1], chunks[c, 3], {tables}, {", ".join(arrays)}){otherwise}
+            chunk(np.int64(c), row, chunks[c, 0], chunks[c, 1], chunks[c, 3], {tables}, {", ".join(arrays)})
+            tidy(gaps[chunks[c, 4]:chunks[c, 5]], {", ".join(written)}){otherwise}
 """
 
 
@@ -219,7 +231,8 @@ def sumsq_text(grad: str) -> str:
     """The text of a module whose function `sumsq(chunks, want, tags, grad_, partials)` writes to partials[c] the sum of
     squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want. STILL rows are dense.
 
-    A chunk is read as four streams side by side, with a sum each: one alone leaves the memory a third idle.
+    A chunk is read as four streams side by side, with a sum each: one alone leaves the memory a third idle. They are
+    multiples of 16 long, so that only the end of a chunk is no whole vector.
     """
     square = f"np.float64({widen('NAME[i]', grad)})"
     streams = [square.replace("NAME", f"part{k}") for k in range(4)]
@@ -232,7 +245,7 @@ def sumsq(chunks, want, tags, grad_, partials):
         active = tags[chunks[c, 2], {TAGS.index("active")}]
         if active == want or (active == {layout.STILL} and want == {layout.DENSE}):
             part = grad_[chunks[c, 3]:chunks[c, 3] + chunks[c, 1] - chunks[c, 0]]
-            n = part.size // 4
+            n = part.size // 64 * 16
             part0, part1, part2, part3 = part[:n], part[n:2 * n], part[2 * n:3 * n], part[3 * n:4 * n]
             for i in range(n):
                 x0, x1, x2, x3 = {", ".join(streams)}

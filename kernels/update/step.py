@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from gpuflow_kernels.update import layout
 from gpuflow_kernels.update.layout import (
     ALIGN,
-    CHUNK,
     CLIP_NORM,
     CLIP_VALUE,
     DTYPES,
@@ -24,6 +23,7 @@ from gpuflow_kernels.update.layout import (
     TAGS,
     Variant,
 )
+from gpuflow_kernels.update.parts import Part, Rows, Sums, chunk_table
 from gpuflow_kernels.update.tables import Tables
 
 ON_NONFINITE = ("propagate", "skip")
@@ -39,6 +39,7 @@ class Bucket:
     state   {name: [n]} for each state of the rule; float32 (float64 beside float64 parameters).
     begin   [rows] first element of each parameter, a multiple of 64.
     end     [rows] one past its last element, padding not counted; begin == end is an empty parameter.
+            The padding up to the next multiple of 64 holds zeros in every buffer, and keeps them.
     master  [n] float32 or None: the true value of a two-byte parameter; `param` becomes its rounded copy.
     ema     [n] float32 (float64) or None: running average of the parameter; that of inactive rows goes on as well, of
             sparse rows that of the elements with a gradient.
@@ -59,75 +60,17 @@ class Bucket:
 
 @dataclass
 class _Plan:
-    """What a step needs of a bucket, worked out once: its chunks and packed arrays."""
+    """What a step knows of a bucket: where its rows and chunks are among all, and the stages that its rows use."""
 
     bucket: Bucket
     first_row: int
-    first_chunk: int
     chunks: np.ndarray
-    device_chunks: object
+    first_chunk: int
     stages: tuple[str, ...] = ()
-    ready: dict = field(default_factory=dict)  # phase -> variant and packed arrays; "norm" -> dtype and packed gradient
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A sparse gradient on its way to the kernels: values [k * width], of which each `width` belong to row ids[k] of
-    the table that starts at element `begin`. first: how many blocks other sparse gradients of the step have before
-    it."""
-
-    row: int
-    ids: object
-    values: object
-    begin: int
-    width: int
-    first: int
 
     @property
-    def blocks(self) -> int:
-        """One for each id, and one where there is none, which finds that the row's norm is 0."""
-        return max(len(self.ids), 1)
-
-
-@dataclass(frozen=True)
-class Folds:
-    """Which partial sums belong to which row: first [rows + 1] on the device, spans [2, rows] (from, to) on the host;
-    filled: the rows that have any."""
-
-    first: object
-    spans: np.ndarray
-    filled: np.ndarray
-
-    @classmethod
-    def of(cls, owners: np.ndarray, rows: int, engine):
-        """owners: int64 [chunks], the row of each chunk, ascending."""
-        first = np.searchsorted(owners, np.arange(rows + 1)).astype(np.int64)
-        return cls(engine.constant(first), np.stack([first[:-1], first[1:]]), np.unique(owners))
-
-
-class Sums:
-    """Sums of squares, float64, on the device: row [rows], group [groups + 1] or None, layer [rows, norms].
-
-    folds: of the chunks, of which there are `dense`. norms: how many a rule with norms takes of each row. structs: what
-    an engine worked out for these buffers and keeps with them.
-    """
-
-    def __init__(self, engine, folds: Folds, rows: int, dense: int, groups: int | None = None, norms: int = 0):
-        zeros = engine.zeros
-        self.folds, self.dense = folds, dense
-        self.structs: dict = {}
-        self.row = zeros(rows, np.float64)
-        self.group = None if groups is None else zeros(groups + 1, np.float64)
-        self.layer = zeros((rows, norms), np.float64)
-        self.partials = zeros(dense, np.float64)
-        self.layer_partials = zeros((dense if norms else 0, norms), np.float64)
-        self.arrived = zeros(rows + 1, np.uint32)   # how many blocks of a row are done; all 0 between launches
-
-    def make_room(self, sparse: int, engine) -> None:
-        """Partial sums for as many rows of sparse gradients; allocates when there were never so many before."""
-        if len(self.partials) < self.dense + sparse:
-            self.partials = engine.zeros(self.dense + sparse, np.float64)
-            self.structs.pop("norms", None)
+    def end(self) -> int:
+        return self.first_row + self.bucket.rows
 
 
 class FusedStep:
@@ -168,6 +111,8 @@ class FusedStep:
         self.on_nonfinite = on_nonfinite
         self.tables = self.engine.tables(self.host)
         self._plan(buckets)
+        self._parts: dict[str, list[Part]] = {}   # phase or "norm" -> what the engine needs of each bucket
+        self._sparse: list[Rows] = []
         self._unscaled = False
         self._everything = True
         self._marked: list[int] = []   # the SPARSE rows
@@ -200,7 +145,7 @@ class FusedStep:
         column = {name: self.host.columns[:, k] for k, name in enumerate(layout.COLUMNS)}
         self._clips_by_norm = bool((clip >= CLIP_NORM).any())
         for plan in self.plans:
-            mine = slice(plan.first_row, plan.first_row + plan.bucket.rows)
+            mine = slice(plan.first_row, plan.end)
             used = {
                 "scale": self._unscaled or (clip[mine] >= CLIP_NORM).any(),
                 "value": (clip[mine] == CLIP_VALUE).any(),
@@ -210,7 +155,7 @@ class FusedStep:
             stages = tuple(name for name in layout.STAGES if used[name])
             if stages != plan.stages:
                 plan.stages = stages
-                plan.ready.clear()
+                self._parts.clear()
 
     def set_active(self, active):
         """active: bool [rows], or int of layout.INACTIVE / DENSE / SPARSE / STILL. INACTIVE and STILL rows are not
@@ -234,7 +179,7 @@ class FusedStep:
             else:
                 raise ValueError(f"rebind: no buffer {name!r}; expected param, grad, master, ema or {self.rule.state}")
         _check_bucket(self.rule, target, bucket)
-        self.plans[bucket].ready.clear()
+        self._parts.clear()
 
     # -- one step ----------------------------------------------------------------------------------------------------
 
@@ -253,10 +198,10 @@ class FusedStep:
         between    called with group_sumsq (float64 [groups + 1], on the device) after the fold, before the update: the
                    place to add what other processes found.
         """
-        self.refresh(lr, numbers, unscale=unscale, ema_decay=ema_decay)
-        self.launch(sparse=sparse, between=between)
+        self.refresh(lr, numbers, unscale=unscale, ema_decay=ema_decay, sparse=sparse)
+        self.launch(between=between)
 
-    def refresh(self, lr, numbers=None, *, unscale=None, ema_decay=None):
+    def refresh(self, lr, numbers=None, *, unscale=None, ema_decay=None, sparse=()):
         """Puts the step's numbers into the tables and sends them to the device; arguments as for `run`."""
         table = self.host.numbers
         table[:, 0] = lr
@@ -279,25 +224,26 @@ class FusedStep:
             self.set_columns()
         if ema_decay is not None:
             scalars[1] = 1.0 - ema_decay
-        self.engine.refresh(self.host, self.tables, self._everything)
+        self._sparse = self._rows_of(sparse)
+        self.engine.refresh(self.host, self.tables, self._everything, self._sparse)
         self._everything = False
         if not known:
             self.tables["scalars"][0] = unscale
 
-    def launch(self, *, sparse=(), between: Callable | None = None):
+    def launch(self, *, between: Callable | None = None):
         """The kernels of one step, with the tables as they are on the device."""
-        rows = self._rows_of(sparse)
         if self._clips_by_norm or self._unscaled or self.measure or self.host.scalars[_SKIP]:
-            self._take_norms(rows)
+            self.take_norms()
             if between is not None:
                 between(self.sums.group)
         for phase in ("prepare", "apply") if self.rule.layered else ("whole",):
-            for plan in self.plans:
-                if phase not in plan.ready:
-                    plan.ready[phase] = self._variant_and_arrays(plan, phase)
-                variant, packed = plan.ready[phase]
-                self.engine.update(self.rule, variant, plan.device_chunks, plan.first_chunk, rows.get(id(plan), ()),
-                                   self.tables, self.sums, packed)
+            self.engine.update(self.rule, self.parts(phase), self._sparse, self.tables, self.sums)
+
+    def take_norms(self):
+        """The first launch alone: sums of squares by chunk, row and group."""
+        if not len(self.sums.folds.filled):
+            self.sums.group[...] = 0.0   # no chunk, so no kernel to say so
+        self.engine.take_norms(self.parts("norm"), self._sparse, self.tables, self.sums)
 
     # -- what can be read --------------------------------------------------------------------------------------------
 
@@ -308,8 +254,9 @@ class FusedStep:
         return self.sums.group[group] ** 0.5
 
     def row_norms(self):
-        """2-norm of each row's gradient in the last step: float64 [rows] on the device; as `norm`."""
-        return self.sums.row**0.5
+        """2-norm of each row's gradient in the last step: float64 [rows] on the device; as `norm`. On a CPU, whose
+        step adds up rows that want the same together, it reads the gradients again."""
+        return self.engine.row_sums(self.parts("norm"), self._sparse, self.tables, self.sums) ** 0.5
 
     def nonfinite(self):
         """0-d bool array on the device: was there an inf or NaN among the active gradients of the last step?"""
@@ -318,44 +265,37 @@ class FusedStep:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _plan(self, buckets):
-        self.plans, row, chunk, owners = [], 0, 0, []
+        self.plans, row, chunk = [], 0, 0
         for bucket in buckets:
-            chunks = chunk_table(bucket.begin, bucket.end, row)
-            self.plans.append(_Plan(bucket, row, chunk, chunks, self.engine.constant(chunks)))
-            owners.append(chunks[:, 2])
-            row, chunk = row + bucket.rows, chunk + len(chunks)
-        folds = Folds.of(np.concatenate(owners) if owners else np.zeros(0, np.int64), row, self.engine)
-        self.sums = Sums(self.engine, folds, row, chunk, self.groups, len(self.rule.norms))
+            self.plans.append(_Plan(bucket, row, chunk_table(bucket.begin, bucket.end, row), chunk))
+            row, chunk = self.plans[-1].end, chunk + len(self.plans[-1].chunks)
+        chunks = np.concatenate([chunk_table([], []), *(plan.chunks for plan in self.plans)])
+        self.sums = Sums(self.engine, chunks, row, self.groups, len(self.rule.norms))
 
-    def take_norms(self):
-        """The first launch alone: sums of squares by chunk, row and group."""
-        self._take_norms({})
+    def parts(self, phase: str) -> list[Part]:
+        """The buckets as the engine takes them in a phase of the rule, or in "norm"."""
+        if phase not in self._parts:
+            self._parts[phase] = [self._part(plan, phase) for plan in self.plans]
+        return self._parts[phase]
 
-    def _take_norms(self, rows: dict):
-        if not len(self.sums.folds.filled):
-            self.sums.group[...] = 0.0   # no chunk, so no kernel to say so
-        pieces = []
-        for plan in self.plans:
-            if "norm" not in plan.ready:
-                plan.ready["norm"] = str(plan.bucket.grad.dtype), self.engine.pack([plan.bucket.grad])
-            pieces.append((*plan.ready["norm"], plan.device_chunks, plan.first_chunk, rows.get(id(plan), ())))
-        self.engine.take_norms(pieces, self.tables, self.sums)
-
-    def _variant_and_arrays(self, plan, phase):
-        """The kernel variant that a bucket needs in a phase, and the arrays to hand it."""
+    def _part(self, plan, phase) -> Part:
         bucket = plan.bucket
-        variant = Variant(str(bucket.param.dtype), str(bucket.grad.dtype), bucket.master is not None,
-                          bucket.ema is not None, plan.stages if phase != "apply" else (), phase)
         buffers = {"param_": bucket.param, "grad_": bucket.grad, "master_": bucket.master, "ema_": bucket.ema}
         buffers |= {f"{name}_": array for name, array in bucket.state.items()}
-        return variant, self.engine.pack([buffers[n] for n in layout.arrays(self.rule, variant)])
+        kind, names = str(bucket.grad.dtype), ["grad_"]
+        if phase != "norm":
+            kind = Variant(str(bucket.param.dtype), kind, bucket.master is not None, bucket.ema is not None,
+                           plan.stages if phase != "apply" else (), phase)
+            names = layout.arrays(self.rule, kind)
+        packed = self.engine.pack([buffers[n] for n in names], plan.end)
+        return Part(kind, packed, plan.end, plan.chunks, plan.first_chunk)
 
-    def _rows_of(self, sparse) -> dict:
-        """{id of a plan: its Rows}. Raises ValueError where what is marked SPARSE and what came do not fit."""
+    def _rows_of(self, sparse) -> list[Rows]:
+        """Sparse gradients in the rows' order. Raises ValueError where what came is not what is marked SPARSE."""
         if not sparse and not self._marked:
-            return {}
-        came = [row for row, _, _ in sparse]
-        if sorted(came) != self._marked:
+            return []
+        came = sorted(row for row, _, _ in sparse)
+        if came != self._marked:
             raise ValueError(f"sparse gradients came for the rows {came}, but {self._marked} are marked so; each row "
                              f"that set_active marks SPARSE ({SPARSE}) needs one, and no other takes one")
         if self.rule.layered:
@@ -363,15 +303,16 @@ class FusedStep:
                 f"rule {self.rule.name!r} needs norms of whole parameters, which rows alone do not give; "
                 "make the gradient dense (sparse=False)"
             )
-        found: dict = {}
-        blocks = 0
-        for plan in self.plans:
-            for row, ids, values in sparse:
-                if plan.first_row <= row < plan.first_row + plan.bucket.rows:
-                    one = _checked_rows(plan.bucket, row, row - plan.first_row, ids, values, blocks)
-                    if one is not None:
-                        found.setdefault(id(plan), []).append(one)
-                        blocks += one.blocks
+        found: list[Rows] = []
+        blocks, plans = 0, iter(self.plans)
+        plan = next(plans)
+        for row, ids, values in sorted(sparse, key=lambda one: one[0]):
+            while row >= plan.end:
+                plan = next(plans)
+            one = _checked_rows(plan.bucket, row, row - plan.first_row, ids, values, blocks)
+            if one is not None:
+                found.append(one)
+                blocks += one.blocks
         self.sums.make_room(blocks, self.engine)
         return found
 
@@ -385,16 +326,6 @@ def _checked_rows(bucket, row: int, local: int, ids, values, first: int) -> Rows
                          f"got {ids.shape} and {values.shape}")
     values = values.reshape(-1).astype(bucket.grad.dtype, copy=False)
     return Rows(row, ids.astype(np.int64, copy=False), values, begin, width, first) if size else None
-
-
-def chunk_table(begin, end, first_row: int = 0, chunk: int = CHUNK) -> np.ndarray:
-    """int64 [n, 4] (begin, end, row, source): each range cut into pieces of at most `chunk`; empty ranges give none."""
-    begin, end = np.asarray(begin, np.int64), np.asarray(end, np.int64)
-    pieces = -(-(end - begin) // chunk)
-    owner = np.repeat(np.arange(len(begin)), pieces)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    start = begin[owner] + within * chunk
-    return np.stack([start, np.minimum(start + chunk, end[owner]), owner + first_row, start], axis=1)
 
 
 def engine_for(array):

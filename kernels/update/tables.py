@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuflow_kernels.update.layout import CLIP_GROUP, CLIP_NONE, CLIP_NORM, CLIP_VALUE, COLUMNS, DENSE, SCALARS, TAGS
+from gpuflow_kernels.update.layout import (
+    CLIP_GROUP,
+    CLIP_NONE,
+    CLIP_NORM,
+    CLIP_VALUE,
+    COLUMNS,
+    DENSE,
+    SCALARS,
+    SPARSE_FIELDS,
+    TAGS,
+)
 
 _CLIPS = (CLIP_NONE, CLIP_VALUE, CLIP_NORM, CLIP_GROUP)
 
@@ -14,17 +24,20 @@ class Tables:
 
     scalars  float64 [4]               see layout.SCALARS
     numbers  float64 [sets, 1 + n]     column 0 is the learning rate, the rest the rule's numbers
+    sparse   int64   [rows, 7]         see layout.SPARSE_FIELDS
     columns  float64 [rows, 6]         see layout.COLUMNS
     tags     int32   [rows, 4]         see layout.TAGS
 
-    scalars and numbers come first: they change at every step and are copied alone when the rest stayed as it was.
+    scalars, numbers and the used lines of sparse come first: they change at every step and are copied alone when the
+    rest stayed as it was.
     """
 
     def __init__(self, rows: int, sets: int, numbers: int, groups: int, empty=np.zeros):
         self.rows, self.sets, self.groups = rows, sets, groups
-        self._shapes = {"scalars": (len(SCALARS),), "numbers": (sets, 1 + numbers), "columns": (rows, len(COLUMNS))}
-        self.hot_bytes = 8 * (len(SCALARS) + sets * (1 + numbers))
-        self.bytes = self.hot_bytes + rows * (8 * len(COLUMNS) + 4 * len(TAGS))
+        self._layout = {"scalars": (np.float64, (len(SCALARS),)), "numbers": (np.float64, (sets, 1 + numbers)),
+                        "sparse": (np.int64, (rows, len(SPARSE_FIELDS))), "columns": (np.float64, (rows, len(COLUMNS))),
+                        "tags": (np.int32, (rows, len(TAGS)))}
+        self.bytes = sum(_bytes(*one) for one in self._layout.values())
         self.block = empty(self.bytes, np.uint8)
         for name, view in self.views(self.block).items():
             setattr(self, name, view)
@@ -34,14 +47,17 @@ class Tables:
         self.wanted_group = np.zeros(rows, np.int32)
         self._settle_groups()
 
+    def hot_bytes(self, sparse: int) -> int:
+        """How much changes at every step, with so many sparse gradients."""
+        return 8 * (self.scalars.size + self.numbers.size + sparse * len(SPARSE_FIELDS))
+
     def views(self, block) -> dict:
-        """The four tables as views of a uint8 block of `self.bytes`, NumPy or CuPy."""
+        """The tables as views of a uint8 block of `self.bytes`, NumPy or CuPy."""
         found, offset = {}, 0
-        for name, shape in self._shapes.items():
-            size = 8 * int(np.prod(shape))
-            found[name] = block[offset : offset + size].view(np.float64).reshape(shape)
+        for name, (dtype, shape) in self._layout.items():
+            size = _bytes(dtype, shape)
+            found[name] = block[offset : offset + size].view(dtype).reshape(shape)
             offset += size
-        found["tags"] = block[offset:].view(np.int32).reshape(self.rows, len(TAGS))
         return found
 
     def set_columns(self, **given):
@@ -81,3 +97,7 @@ class Tables:
         """Rows outside every norm group share the last slot of group_sumsq: only finiteness is read from it."""
         inside = self.tags[:, TAGS.index("clip")] == CLIP_GROUP
         self.tags[:, TAGS.index("group")] = np.where(inside, self.wanted_group, self.groups)
+
+
+def _bytes(dtype, shape) -> int:
+    return np.dtype(dtype).itemsize * int(np.prod(shape))

@@ -55,7 +55,7 @@ def test_the_gpu_path_needs_no_numba():
     code = (
         "import sys; sys.modules['numba'] = None\n"
         "from gpuflow_kernels.update import cuda, cuda_text, rules, layout\n"
-        "print(len(cuda_text.update_text(rules.adamw, layout.Variant())) > 1000)"
+        "print(len(cuda_text.update_text(rules.adamw, (layout.Variant(),))) > 1000)"
     )
     assert run(code) == ["True"]
 

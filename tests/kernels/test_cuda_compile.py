@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,16 @@ def _updates():
 
 UPDATES = list(_updates())
 TEXTS = {
-    f"update {r.name} {v.param} {v.grad} {v.phase} {len(v.stages)}": cuda_text.update_text(r, v) for r, v in UPDATES
+    f"update {r.name} {v.param} {v.grad} {v.phase} {len(v.stages)}": cuda_text.update_text(r, (v,)) for r, v in UPDATES
 }
-TEXTS |= {f"sumsq {dtype}": cuda_text.sumsq_text(dtype) for dtype in DTYPES}
+TEXTS |= {f"sumsq {dtype}": cuda_text.sumsq_text((dtype,)) for dtype in DTYPES}
+TEXTS["sumsq of all: " + " ".join(DTYPES)] = cuda_text.sumsq_text(DTYPES)
+# one launch over parameters of every dtype: no more registers than the widest of them
+MIX = (Variant(), Variant("float64", "float64", ema=True), Variant("bfloat16", "bfloat16", master=True, ema=True),
+       Variant("float16", "float16"))
+TEXTS |= {f"update {rule.name} of all {phase}: {' '.join(DTYPES)}": cuda_text.update_text(
+              rule, tuple(replace(v, phase=phase, stages=v.stages if phase != "apply" else ()) for v in MIX))
+          for rule, phase in ((rules.adamw, "whole"), (rules.lamb, "prepare"), (rules.lamb, "apply"))}
 TEXTS["update.cu alone"] = build.cuda_text("update/update.cu")
 
 
@@ -123,7 +131,7 @@ def test_the_wide_loop_moves_128_bits_by_global_loads(name, architecture, compil
 
 def test_the_gate_sees_a_spill_and_a_narrow_load(tmp_path):
     """The checks above can fail: a launch bound that leaves too few, and a pointer to either memory."""
-    text = cuda_text.update_text(rules.adamw, Variant())
+    text = cuda_text.update_text(rules.adamw, (Variant(),))
     assert "__launch_bounds__(THREADS, 2)" in text
     _, log = _compile(text.replace("__launch_bounds__(THREADS, 2)", "__launch_bounds__(THREADS, 8)"), "90")
     assert max(int(n) for n in re.findall(r"(\d+) bytes spill", log)) > 0

@@ -1,5 +1,7 @@
 """FusedStep against the float64 reference, on Numba and on the CUDA text under the host header."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -15,10 +17,9 @@ from gpuflow_kernels.update import (
     Bucket,
     FusedStep,
     UpdateRule,
-    cuda_text,
     rules,
 )
-from gpuflow_kernels.update.cases import Problem, every_strategy, numpy_dtype
+from gpuflow_kernels.update.cases import ROUNDING, TOLERANCE, Problem, every_strategy, numpy_dtype
 from gpuflow_kernels.update.layout import STAGES
 from gpuflow_kernels.update.rules import RULES
 from tests.kernels.host import device
@@ -242,16 +243,15 @@ def test_ids_below_zero_and_no_ids_at_all(engine):
     np.testing.assert_allclose(one.step.norm(0), np.sqrt(12 + dense @ dense), rtol=1e-12)
 
 
-def test_more_sparse_tables_than_one_launch_takes(host_device):
-    count = cuda_text.MOST_SPARSE + 2
-    steps = []
+def test_thirty_sparse_tables_take_two_launches(host_device):
+    count, steps = 30, []
     for engine in (host_device, None):
         problem = Problem(rules.adam, sizes=(60,) * count, columns={"clip": CLIP_GROUP, "hi": 0.5}, engine=engine)
         problem.step.set_active([SPARSE] * count)
         given = [(row, np.array([row % 3, 3 + row % 2]), np.full((2, 12), row + 1.0)) for row in range(count)]
-        problem.step.run(0.1, rules.adam.at(1), sparse=given)
+        problem.step.run(0.1, rules.adam.at(1), sparse=given[::-1])
         steps.append(problem)
-    assert host_device.launches == ["sumsq"] * 2 + ["update"] * 2
+    assert host_device.launches == ["sumsq", "update"]
     np.testing.assert_allclose(steps[0].step.norm(0), steps[1].step.norm(0), rtol=1e-12)
     np.testing.assert_allclose(steps[0].bucket.param, steps[1].bucket.param, rtol=1e-6, atol=1e-6)
 
@@ -354,6 +354,34 @@ def test_no_rows_and_only_empty_rows(engine):
         assert float(problem.step.norm(0)) == 0.0
 
 
+# -- rows taken together on the CPU ----------------------------------------------------------------------------------
+
+
+def test_rows_that_want_the_same_are_one_run():
+    problem = Problem(rules.adamw, sizes=(0, 5, 8192, 0, 130, 64, 1), columns={"clip": CLIP_GROUP, "hi": 1.0})
+    problem.check_step()
+    updates = problem.step.tables["runs"]["updates"]
+    assert updates.chunks[0].tolist() == [[0, 8192, 1, 0, 0, 1], [8192, 8192 + 64 + 192 + 64 + 1, 1, 8192, 1, 2]]
+    assert updates.gaps.tolist() == [[5, 64], [64 + 8192 + 130, 64 + 8192 + 192]]
+    np.testing.assert_allclose(problem.step.row_norms(),
+                               [np.linalg.norm(g) for g in problem.split(problem.bucket.grad)], rtol=1e-12)
+    problem.step.set_columns(lr_scale=[1, 1, 1, 1, 2, 2, 2])   # which is nothing to the norm
+    problem.check_step()
+    assert [len(problem.step.tables["runs"][name].chunks[0]) for name in ("updates", "norms")] == [3, 2]
+    problem.step.set_columns(clip=[CLIP_GROUP] * 4 + [CLIP_NORM] * 3)
+    problem.check_step()
+    assert [len(problem.step.tables["runs"][name].chunks[0]) for name in ("updates", "norms")] == [5, 5]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("rule", "numbers"), [(rules.adam, {"epsilon": 0.0}), (rules.rprop, {}), (rules.adamax, {})],
+                         ids=lambda x: getattr(x, "name", ""))
+def test_padding_stays_zero_where_the_rule_would_move_it(rule, numbers, dtype):
+    """Adam divides zero by an epsilon of zero there, Rprop lifts its rate, Adamax its largest gradient."""
+    problem = Problem(rule, sizes=(5, 70, 64, 1, 9000, 3), dtype=dtype)
+    problem.check_step(numbers=[rule.at(3) | numbers] * 2)
+
+
 # -- what makes it fit for a GPU: launches, allocations, waiting -----------------------------------------------------
 
 
@@ -378,6 +406,73 @@ def test_launches_copies_and_allocations_per_step(rule, columns, host_device):
     _watched(problem.step, 0.1, [rule.at(2)] * 2)
     assert host_device.launches == ["sumsq"] * bool(columns) + ["update"] * (1 + rule.layered)
     assert (host_device.allocations, host_device.copies) == (before[0], before[1] + 1)
+
+
+MIX = [DTYPES[0], DTYPES[1], DTYPES[2], DTYPES[5]]   # float32, float64, bfloat16 with a master, float16 without
+EVERY_STAGE = {"clip": [CLIP_GROUP, CLIP_NORM, CLIP_VALUE], "lo": [-0.5] * 3, "hi": [0.5] * 3, "l1": [0.1, 0.0, 0.0],
+               "l2": [0.0, 0.1, 0.0], "decay": [0.0, 0.1, 0.0]}
+
+
+def mixed(rule, kinds, engine, sizes=(600, 65, 36)):
+    """One step over a bucket of each kind, with every stage in use, a norm over all of them, a skip flag and, where it
+    can be, a sparse gradient in each bucket; and what to run it with."""
+    buckets = [Problem(rule, sizes, dtype, master=master, ema=ema, seed=k, engine=engine).bucket
+               for k, (dtype, master, ema) in enumerate(kinds)]
+    step = FusedStep(rule, buckets, on_nonfinite="skip", engine=engine)
+    step.set_columns(**{name: column * len(kinds) for name, column in EVERY_STAGE.items()})
+    run = {"numbers": rule.at(1), "unscale": 0.5, "ema_decay": 0.9}
+    if not rule.layered:
+        step.set_active([DENSE, DENSE, SPARSE] * len(kinds))
+        rng = np.random.default_rng(5)
+        run["sparse"] = [(3 * k + 2, np.array([k % 3, -1]).view(device.DeviceArray),
+                          rng.standard_normal((2, 12)).astype(bucket.grad.dtype).view(device.DeviceArray))
+                         for k, bucket in enumerate(buckets)]
+    return step, run
+
+
+class Counting(device.HostDevice):
+    """Runs nothing, so that every rule and mix can be counted without compiling it."""
+
+    def function(self, text, name):
+        return lambda grid, block, arguments: self.launches.append(name)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_any_mix_of_dtypes_takes_three_launches_at_most(rule):
+    for count in range(1, len(MIX) + 1):
+        for kinds in itertools.combinations(MIX, count):
+            engine = Counting()
+            step, run = mixed(rule, kinds, engine)
+            step.run(0.1, **run)
+            before = engine.allocations, engine.copies
+            engine.launches.clear()
+            _watched(step, 0.1, **run)
+            assert engine.launches == ["sumsq"] + ["update"] * (1 + rule.layered)
+            assert (engine.allocations, engine.copies) == (before[0], before[1] + 1)
+
+
+@pytest.mark.parametrize(("rule", "kinds"), [(rules.adamw, MIX), (rules.lamb, MIX[::2])],
+                         ids=lambda x: getattr(x, "name", ""))
+def test_one_launch_over_several_dtypes_does_to_each_what_it_should(rule, kinds, host_device):
+    """Against the Numba kernels, which take one bucket after the other; in every warp order with the same bits."""
+    here, run = mixed(rule, kinds, None)
+    here.run(0.1, **run)
+    found = set()
+    for order in device.ORDERS:
+        host_device.order = order
+        there, run = mixed(rule, kinds, host_device)
+        there.run(0.1, **run)
+        found.add(there.norm(0).tobytes() + b"".join(plan.bucket.param.tobytes() for plan in there.plans))
+    assert len(found) == 1
+    np.testing.assert_allclose(there.norm(0), here.norm(0), rtol=1e-12)
+    np.testing.assert_allclose(there.row_norms(), here.row_norms(), rtol=1e-12)
+    for one, other in zip(there.plans, here.plans):
+        pairs = [*zip(one.bucket.state.values(), other.bucket.state.values()),
+                 *((getattr(one.bucket, name), getattr(other.bucket, name)) for name in ("param", "master", "ema"))]
+        for a, b in pairs:
+            if a is not None:
+                near = TOLERANCE.get(str(a.dtype), TOLERANCE["float32"]) + ROUNDING[str(a.dtype)]
+                np.testing.assert_allclose(a.astype(float), b.astype(float), rtol=near, atol=near)
 
 
 def test_sparse_steps_take_two_launches_and_grow_only(host_device):

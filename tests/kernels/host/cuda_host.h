@@ -18,6 +18,7 @@
 
 #define __global__
 #define __device__ static  // internal linkage, so that __shared__ in an inline function may name its section
+#define __forceinline__ inline
 #define __grid_constant__
 #define __launch_bounds__(...)
 #define __shared__ static __attribute__((section("cuda_shared")))
@@ -200,6 +201,7 @@ static const char* launch(void (*kernel)(A...), unsigned grid, unsigned block, v
 #define __syncthreads() host::barrier(__LINE__)
 #define __shfl_down_sync(mask, x, by) host::shuffle_down(mask, x, by, __LINE__)
 static inline void __threadfence() {}
+template <class T> static inline T __ldg(const T* at) { return *at; }
 static inline unsigned atomicAdd(unsigned* at, unsigned x) { const unsigned before = *at; *at += x; return before; }
 static inline float __uint_as_float(unsigned x) { float y; std::memcpy(&y, &x, 4); return y; }
 static inline unsigned __float_as_uint(float x) { unsigned y; std::memcpy(&y, &x, 4); return y; }

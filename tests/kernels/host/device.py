@@ -100,13 +100,10 @@ _built: dict = {}
 
 def kernels_of(step) -> list:
     """(text, name) of every kernel that a FusedStep launches as it is now, for `prepare`."""
-    found = []
-    for plan in step.plans:
-        found.append((cuda_text.sumsq_text(str(plan.bucket.grad.dtype)), "sumsq"))
-        for phase in ("prepare", "apply") if step.rule.layered else ("whole",):
-            variant, _ = step._variant_and_arrays(plan, phase)
-            found.append((cuda_text.update_text(step.rule, variant), "update"))
-    return found
+    phases = ("prepare", "apply") if step.rule.layered else ("whole",)
+    kinds = [tuple(part.kind for part in step.parts(phase)) for phase in ("norm", *phases)]
+    return [(cuda_text.sumsq_text(kinds[0]), "sumsq"),
+            *((cuda_text.update_text(step.rule, variants), "update") for variants in kinds[1:])]
 
 
 def launch(text: str, name: str, grid: int, block: int, arguments, order: int = 0, sanitize: bool = False):

@@ -1,6 +1,8 @@
 """Sample inputs for resizing, sampling, shuffles and patches; see cases.py."""
 import numpy as np
 
+import gpuflow.ops.boxes
+import gpuflow.ops.regions  # noqa: F401  they register their ops when somebody needs them
 from tests.ops.cases import normal
 
 _patches = {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0, 0, 1), "dilation": (1, 1)}
@@ -21,7 +23,18 @@ def _windows(kernel, padding=((0, 0), (0, 0)), stride=(1, 1), dilation=(1, 1), g
     return {"kernel": kernel, "padding": padding, "stride": stride, "dilation": dilation, "groups": groups}
 
 
+_boxes = (np.array([[1, 0.5, 4.2, 3], [-1, 2, 2.5, 6], [0.2, 0.4, 0.6, 3.9]], "float32"), np.array([2, 1], "int32"))
+
 CASES = {
+    "region_mean": [((normal(2, 2, 4, 5), *_boxes), {"size": (2, 3)}),
+                    ((normal(2, 1, 4, 5), *_boxes), {"size": (1, 2), "scale": 0.8, "ratio": 2, "aligned": False}),
+                    ((normal(2, 4, 4, 5), *_boxes), {"size": (2, 1), "kind": "position"})],
+    "region_mean_back": [((normal(3, 2, 2, 2), *_boxes), {"shape": (2, 2, 4, 5), "size": (2, 2)}),
+                         ((normal(3, 1, 2, 2), *_boxes), {"shape": (2, 4, 4, 5), "size": (2, 2), "kind": "position"})],
+    "region_max": [((normal(2, 2, 4, 5), *_boxes), {"size": (2, 2)}), ((normal(2, 1, 4, 5), *_boxes),
+                                                                     {"size": (1, 3), "scale": 0.6})],
+    "nms": [((np.array([[0, 0, 2, 2], [0, 0, 2, 1.9], [3, 3, 4, 4]], "float32"),), {"threshold": 0.5}, (), 0, (),
+             True)],
     "pixel_shuffle": [((normal(2, 4, 2, 3),), {"factor": 2}),
                       ((normal(1, 2, 3, 8),), {"factor": 2, "channels_last": True})],
     "pixel_unshuffle": [((normal(2, 1, 4, 6),), {"factor": 2}),

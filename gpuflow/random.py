@@ -105,6 +105,11 @@ def uniform(shape, dtype, low=0.0, high=1.0, place=None):
     return xp.asarray(drawn * wide(high - low) + wide(low)).astype(dtype, copy=False)
 
 
+def key(place=None) -> int:
+    """64 random bits from the generator of `place`, from which a kernel makes as many numbers as it wants."""
+    return int(default_generator(place).rng.integers(0, 2**64, dtype=np.uint64))
+
+
 def normal(shape, dtype, mean=0.0, std=1.0, place=None):
     """An array of `shape` with Gaussian numbers, drawn in float32 (float64 for that dtype)."""
     generator = default_generator(place)

@@ -72,6 +72,16 @@ def _private_temp() -> Path:
     return Path(os.devnull) / "nowhere"  # writing there fails, and the caller goes on without a cache
 
 
+def numba_text(name: str) -> str:
+    """A `.py` file of this package with what its lines `from gpuflow_kernels.x import ...` name pasted in: the cache,
+    keyed by text, then sees a change there."""
+    lines = []
+    for line in source_text(name).splitlines():
+        pasted = re.fullmatch(r"from gpuflow_kernels\.(\S+) import .+", line)
+        lines.append(numba_text(pasted[1].replace(".", "/") + ".py") if pasted else line)
+    return "\n".join(lines) + "\n"
+
+
 @functools.cache
 def numba_module(text: str):
     """The module made of `text`, whose njit functions are cached on disk where a folder can be written."""

@@ -9,7 +9,7 @@ from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.matmul import product
 from gpuflow.ops.registry import Spec, broadcast_shapes, op
-from gpuflow.ops.softmax import normalize_exponentials
+from gpuflow.ops.softmax import exponentials, through_softmax
 
 
 def _weights_spec(q, k, mask=None, *, scale, causal=False):
@@ -41,8 +41,7 @@ def attention_weights(xp, q, k, mask=None, *, scale, causal=False):
         scores += xp.where(mask, scores.dtype.type(0), -xp.inf) if mask.dtype == bool else mask
     if causal:
         scores += xp.triu(xp.full(scores.shape[-2:], -xp.inf, scores.dtype), 1)
-    scores -= scores.max(axis=-1, keepdims=True)
-    return normalize_exponentials(xp, scores).astype(q.dtype, copy=False)
+    return exponentials(xp, scores, out=scores)[0].astype(q.dtype, copy=False)
 
 
 @attention_weights.grad
@@ -51,8 +50,7 @@ def attention_weights_grad(xp, g, saved, *, scale, causal=False):
     kind = q.dtype
     if kind.itemsize == 2:
         g, weights = g.astype(np.float32), weights.astype(np.float32)
-    to_scores = g * weights
-    to_scores -= weights * to_scores.sum(axis=-1, keepdims=True)
+    to_scores = through_softmax(xp, g, weights)
     narrow = to_scores.astype(kind) if kind.itemsize == 2 else to_scores
     to_q = product(xp, narrow, k) * scale if saved.needs[0] else None
     to_k = product(xp, narrow.swapaxes(-1, -2), q) * scale if saved.needs[1] else None

@@ -10,7 +10,7 @@ import numpy as np
 from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, broadcast, broadcast_shapes, normal_axis, op
-from gpuflow.ops.softmax import softmax
+from gpuflow.ops.softmax import exponentials, softmax
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -107,15 +107,12 @@ def cross_entropy(xp, x, label, weight=None, *, axis=-1, ignore_index=-100, redu
         rows = rows.astype(xp.float32)
     _expect_fitting(rows, label, weight)
     safe, valid = _classes(xp, "cross_entropy", label, rows.shape[1], ignore_index)
-    shifted = rows - rows.max(axis=1, keepdims=True)
-    picked = shifted[xp.arange(len(safe)), safe]
+    probabilities, peak, total = exponentials(xp, rows)
+    picked = rows[xp.arange(len(safe)), safe]
     if smoothing:
-        picked = (1 - smoothing) * picked + smoothing * shifted.mean(axis=1)
-    probabilities = xp.exp(shifted, out=shifted)
-    total = probabilities.sum(axis=1)
-    probabilities /= total[:, None]
+        picked = (1 - smoothing) * picked + smoothing * rows.mean(axis=1)
     # an ignored row counts for nothing, also where its logits are inf
-    losses = xp.where(valid, xp.log(total) - picked, 0)
+    losses = xp.where(valid, xp.log(total[:, 0]) + peak[:, 0] - picked, 0)
     losses *= _row_factors(xp, rows.dtype, safe, valid, weight, smoothing, ignore_index, reduction, True)
     return _reduced(xp, losses, label, reduction, x.dtype), probabilities
 

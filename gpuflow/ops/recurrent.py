@@ -16,6 +16,7 @@ from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.matmul import column_sums, product
 from gpuflow.ops.registry import Spec, op
+from gpuflow_kernels import passes
 
 
 def _checked(where, x, w_ih, w_hh, gates, h0=None, lengths=None, c0=None):
@@ -218,6 +219,8 @@ def lstm(xp, x, w_ih, w_hh, b_ih, b_hh, h0=None, c0=None, w_ho=None, lengths=Non
     kind, (steps, batch, hidden) = x.dtype, _checked("LSTM", x, w_ih, w_hh, 4, h0, lengths, c0)
     _check_lengths(xp, "LSTM", lengths, steps)
     x, w_ih, w_hh, b_ih, b_hh, h, c, w_ho = _widened(xp, x, w_ih, w_hh, b_ih, b_hh, h0, c0, w_ho)
+    if _compiled(xp, w_hh, lengths, w_ho):
+        return _lstm_compiled(x, w_ih, w_hh, b_ih + b_hh, h, c, reverse, kind)
     scale, shift = (xp.asarray(v, w_ih.dtype).reshape((4, 1)) for v in (_LSTM_SCALE, _LSTM_SHIFT))
     halved = xp.repeat(scale, hidden, axis=0)
     gates = _projected(xp, x, w_ih * halved, (b_ih + b_hh) * halved[:, 0]).reshape((steps, batch, 4, hidden))
@@ -242,6 +245,22 @@ def lstm(xp, x, w_ih, w_hh, b_ih, b_hh, h0=None, c0=None, w_ho=None, lengths=Non
     return (*_narrowed(kind, out, h, c), _shown(gates, valid), cells)
 
 
+def _compiled(xp, w_hh, lengths, w_ho):
+    """True where a kernel does all of a step but its product."""
+    return xp is np and lengths is None and w_ho is None and passes.takes(w_hh)
+
+
+def _lstm_compiled(x, w_ih, w_hh, bias, h, c, reverse, kind):
+    (steps, batch, _), hidden = x.shape, w_hh.shape[1]
+    gates = _projected(np, x, w_ih, bias).reshape((steps, batch, 4, hidden))
+    h, c = _start(np, h, batch, hidden, gates.dtype), _start(np, c, batch, hidden, gates.dtype)
+    out, cells = np.empty((2, steps, batch, hidden), gates.dtype)
+    for t in _order(steps, reverse):
+        passes.lstm_step(gates[t], (h @ w_hh.T).reshape(gates[t].shape), c, cells[t], out[t])
+        h, c = out[t], cells[t]
+    return (*_narrowed(kind, out, h.copy(), c.copy()), gates, cells)
+
+
 @lstm.grad
 def lstm_grad(xp, g, saved, *, reverse=False):
     x, w_hh, h0, c0, w_ho, out = _widened(xp, saved.x, saved.w_hh, saved.h0, saved.c0, saved.w_ho, saved.out)
@@ -252,6 +271,10 @@ def lstm_grad(xp, g, saved, *, reverse=False):
     h0 = _start(xp, h0, batch, w_hh.shape[1], gates.dtype)
     c0 = _start(xp, c0, batch, hidden, gates.dtype)
     cells_before = _before(xp, cells, c0, None, reverse)
+    if g_gates is None and _compiled(xp, w_hh, saved.lengths, w_ho):
+        sums, g_h, g_c = _lstm_back_compiled(g_out, g_h, g_c, g_cells, w_hh, gates, cells, cells_before, reverse)
+        before = _before(xp, out, h0, None, reverse)
+        return *_sums(xp, saved, x, before, sums, sums, saved.needs, _into(saved)), g_h, g_c, None, None
     g_gates = None if g_gates is None else _shown(g_gates, valid)
 
     def step(t, g_h, g_c):
@@ -272,6 +295,18 @@ def lstm_grad(xp, g, saved, *, reverse=False):
         shown = (gates[:, :, 3] * xp.tanh(cells)).reshape((-1, hidden))
         to_w_ho = xp.matmul(shown.T, g_outs.reshape((-1, g_outs.shape[-1])))
     return *_sums(xp, saved, x, before, sums, sums, saved.needs, _into(saved)), g_h, g_c, to_w_ho, None
+
+
+def _lstm_back_compiled(g_out, g_h, g_c, g_cells, w_hh, gates, cells, cells_before, reverse):
+    """`_walk_back` by a kernel for all of a step but its product: the gradients of the sums and of the first h, c."""
+    steps, batch, _, hidden = gates.shape
+    sums, g_c = np.empty_like(gates), g_c.copy()
+    for t in _order(steps, not reverse):
+        if g_cells is not None:
+            g_c += g_cells[t]
+        passes.lstm_step_back(gates[t], cells_before[t], cells[t], g_out[t] + g_h, g_c, sums[t])
+        g_h = sums[t].reshape((batch, -1)) @ w_hh
+    return sums.reshape((steps, batch, 4 * hidden)), g_h, g_c
 
 
 # ---- GRU -------------------------------------------------------------------------------------------------------------

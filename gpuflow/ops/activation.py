@@ -17,7 +17,7 @@ def masked(xp, g, mask):
 
     On NumPy arrays as a product, which is ten times faster than `where` (1e6 random floats).
     """
-    return g * mask if xp is np else xp.where(mask, g, 0.0)
+    return g * mask if getattr(xp, "array_module", xp) is np else xp.where(mask, g, 0.0)
 
 
 def sigmoid_of(xp, x):

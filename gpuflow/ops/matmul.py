@@ -102,7 +102,7 @@ def _linear_spec(x, weight, bias=None):
 
 
 @op("linear", infer=_linear_spec, saves=("x", "weight", "bias_shape"), saved_for={"x": "weight", "weight": "x"},
-    writes=("weight", "bias"))
+    writes=("weight", "bias"), added="bias")
 def linear(xp, x, weight, bias=None):
     """x @ weight + bias. x: [..., in]; weight: [in, out]; bias: [out] or None; result [..., out]."""
     if x.dtype != weight.dtype:

@@ -49,7 +49,7 @@ class OpDef:
     """One registered op. Made by `@op`; `name`, `inputs` and `attrs` are read from the forward's signature."""
 
     def __init__(self, name, forward, infer, *, saves, saved_for, outputs, promotes, quiet, views, writes,
-                 no_grad_outputs, internal, as_float, holomorphic):
+                 no_grad_outputs, internal, as_float, holomorphic, added):
         self.name, self.infer = name, infer
         self.forward = _in_wide_float(forward) if as_float else forward
         code = forward.__code__  # what inspect.signature would tell, at a tenth of its time
@@ -69,6 +69,7 @@ class OpDef:
         self.writes = frozenset(self.inputs.index(w) for w in writes)
         self.no_grad_outputs = frozenset(no_grad_outputs)
         self.internal = frozenset(internal)
+        self.added = self.inputs.index(added) if added else None
         self.saves = saves
         self.save_plan = tuple((*self._where(field),
                                 self.inputs.index(saved_for[field]) if field in saved_for else None)
@@ -173,7 +174,7 @@ OPS: dict[str, OpDef] = {}
 
 
 def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), quiet=False, views=False,
-       writes=(), no_grad_outputs=(), internal=(), as_float=False, holomorphic=True):
+       writes=(), no_grad_outputs=(), internal=(), as_float=False, holomorphic=True, added=None):
     """Decorator that registers a forward function as the op `name`.
 
     infer: the shape rule.
@@ -193,6 +194,8 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
     holomorphic: where results are complex the tape turns the imaginary part of g round before the gradient function and
         that of its answers after it: g times the conjugate slope, from a text written for real numbers. False for ops
         whose gradient function does all that itself.
+    added: an optional input [n] that the op adds, along the last axis, to what it makes of the others; its gradient is
+        the sum of the result's over all other axes. A Program does both along with the elementwise ops around.
     """
 
     def register(forward):
@@ -201,7 +204,7 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
         OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), saved_for=saved_for or {},
                           outputs=tuple(outputs), promotes=tuple(promotes), quiet=quiet, views=views,
                           writes=tuple(writes), no_grad_outputs=no_grad_outputs, internal=internal,
-                          as_float=as_float, holomorphic=holomorphic)
+                          as_float=as_float, holomorphic=holomorphic, added=added)
         return OPS[name]
 
     return register

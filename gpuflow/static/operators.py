@@ -8,10 +8,13 @@ the shape a Value had, after its array is gone. ``env[0]`` is the Run: scope, pl
 
 from copy import copy
 
+import numpy as np
+
 from gpuflow import dispatch
 from gpuflow.errors import explain
 from gpuflow.ops.registry import OpDef, fit
 from gpuflow.ops.rows import SparseRows
+from gpuflow.static.elements import NotElementwise
 from gpuflow.static.value import Value
 from gpuflow.structure import listed
 from gpuflow.tensor import Tensor
@@ -50,6 +53,19 @@ class Operator:
     def ends(self):
         """The Values through whose gradients the way back comes in, None for one without."""
         return self.outputs
+
+    def formula(self, xp, of):
+        """What one element of each output is: Cells (elements.py), made of the Cells that `of` gives for what is read;
+        None for an output that is None. NotElementwise for an operator without such a formula."""
+        raise NotElementwise(self.type)
+
+    def over(self) -> tuple | None:
+        """The shape of the arrays whose elements `formula` is about, None for an operator without one."""
+        return None
+
+    def like(self, k: int) -> Value:
+        """The Value whose shape output k has."""
+        return self.outputs[k]
 
     def backward(self, block, grads, wanted):
         """Appends the gradient to `block`. grads: the Value of the gradient of each of `ends()`, or None. wanted: a
@@ -155,6 +171,25 @@ class Apply(Operator):
             a = forward(xp, *[env[i] for i in ins], **attrs)
             env[out] = a if type(a) is array_type else xp.asarray(a)
         return any_number
+
+    def over(self):
+        return self.outputs[0].shape
+
+    def formula(self, xp, of):
+        if self.adds():
+            return [xp.add(of(self), of(self.inputs[self.op.added]))]
+        found = self.op.forward(xp, *[of(x) for x in self.inputs], **self.attrs)
+        return list(found) if self.several else [found]
+
+    def adds(self) -> bool:
+        """True where the op adds one of its inputs to what it makes of the others."""
+        return self.op.added is not None and self.inputs[self.op.added] is not None
+
+    def without_added(self) -> "Apply":
+        """The operator without the input that it adds at the end."""
+        twin = copy(self)
+        twin.inputs = [None if k == self.op.added else x for k, x in enumerate(self.inputs)]
+        return twin
 
     def backward(self, block, grads, wanted):
         op = self.op
@@ -269,6 +304,38 @@ class Gradient(Operator):
                     env[out] = fit(xp, a, env[shape], env[kind])
         return step
 
+    def over(self):
+        return self.forward.outputs[0].shape
+
+    def formula(self, xp, of):
+        op, inputs = self.forward.op, self.forward.inputs
+        if self.forward.adds() and self.wanted[op.added]:
+            whole = [None] * len(inputs)
+            whole[op.added] = of(self.grads[0])
+            return whole
+        saved = op.saved_type()
+        saved.needs, saved.into = self.wanted, [None] * len(inputs)
+        for field, kind, where, for_input in op.save_plan:
+            source = self.forward.outputs[where] if kind == "output" else inputs[where]
+            if kind == "shape" or where < 0:
+                raise NotElementwise(f"{self.type} reads {field}")
+            kept = for_input is None or self.wanted[for_input]
+            setattr(saved, field, source.dtype.dtype if kind == "dtype" else of(source) if kept else None)
+        gs = tuple(of(g) for g in self.grads)
+        found = op.grad_function(xp, gs if self.forward.several else gs[0], saved, **self.attrs)
+        return [None if v is None else xp.cast(a, x.dtype.dtype) for x, v, a in zip(inputs, self.outputs, found)]
+
+    def like(self, k):
+        return self.forward.inputs[k]
+
+    def without_added(self) -> "Gradient | None":
+        """The gradients of the other inputs, None where nobody wants one."""
+        added = self.forward.op.added
+        twin = copy(self)
+        twin.wanted = [want and k != added for k, want in enumerate(self.wanted)]
+        twin.outputs = [None if k == added else v for k, v in enumerate(self.outputs)]
+        return twin if any(twin.wanted) else None
+
     def backward(self, block, grads, wanted):
         return _gradient_of_gradient(self, block, grads, wanted)
 
@@ -356,14 +423,23 @@ class Accumulate(Operator):
     def __init__(self, inputs, output: Value):
         super().__init__("sum", inputs, [output])
 
+    def over(self):
+        return self.outputs[0].shape
+
+    def formula(self, xp, of):
+        total = of(self.inputs[0])
+        for x in self.inputs[1:]:
+            total = total + of(x)
+        return [total]
+
     def bind(self, plan):
-        ins, out = [plan.at(x) for x in self.inputs], plan.at(self.outputs[0])
+        ins, out, xp = [plan.at(x) for x in self.inputs], plan.at(self.outputs[0]), plan.xp
 
         def step(env):
             total = None
             for i in ins:
                 total = plus(total, env[i])
-            env[out] = total
+            env[out] = xp.asarray(total) if isinstance(total, np.generic) else total    # of 0-d arrays
         return step
 
     def backward(self, block, grads, wanted):

@@ -6,6 +6,7 @@ arrays; an array is let go after the last function that reads it. What a run nee
 import numpy as np
 
 from gpuflow import device, dispatch
+from gpuflow.static.fusion import fused
 from gpuflow.static.operators import Operator
 from gpuflow.static.value import Value
 from gpuflow.tensor import Tensor
@@ -42,14 +43,16 @@ class Plan:
         self._blocks: list[tuple] = []                   # (steps, operators, kept Values) of sub-blocks
         self._tapes: dict[int, list[int]] = {}
         self._slot_of = {id(g): p for op in operators for p, g in getattr(op, "steps_of", ())}
-        needed = needed_for(operators, fetches)
-        self._read = {id(v) for v in fetches} | {id(v) for op in needed for v in op.needs()}
-        self.steps = self.bind(needed)
-        ahead = {id(o) for o in operators[:forward]}
-        self.forward_steps = sum(id(o) in ahead for o in needed)
+        self._sizes_asked: dict[int, list] = {}          # of what fused operators compute
+        needed, ahead = needed_for(operators, fetches), {id(o) for o in operators[:forward]}
+        parts = [[o for o in needed if (id(o) in ahead) is first] for first in (True, False)]
+        there, back = (fused(part, needed, fetches, self.xp) for part in parts)
+        self.operators, self.forward_steps = there + back, len(there)
+        self._read = {id(v) for v in fetches} | {id(v) for op in self.operators for v in op.needs()}
+        self.steps = self.bind(self.operators)
         self.fetches = [(self.at(v), v) for v in fetches]
         self._shapes = [None if v.source is None else self.aspect(v.source, "shape") for v in fetches]
-        for part in [(self.steps, needed, fetches), *self._blocks]:
+        for part in [(self.steps, self.operators, fetches), *self._blocks]:
             self._release(*part)
 
     # ---- what operators ask for while they are bound ---------------------------------------------------------------
@@ -82,6 +85,8 @@ class Plan:
         if key not in self._aspects:
             source, place = self.at(x), self._new(None)
             self._aspects[key] = place
+            if id(x) in self._sizes_asked:
+                self._sizes_asked[id(x)].append((place, source))
 
             def note(env):
                 array = env[source]
@@ -122,6 +127,15 @@ class Plan:
         steps = self.bind(needed)
         self._blocks.append((steps, needed, kept))
         return steps
+
+    def bind_apart(self, operators, kept) -> tuple[list, list]:
+        """(the functions of operators that may also be run in another way, which computes only the `kept` Values; the
+        sizes that this way has to note: (their place, the place of the Value))."""
+        asked: list = []
+        self._sizes_asked.update((id(v), asked) for o in operators for v in o.writes())
+        steps = self.bind(operators)
+        self._blocks.append((steps, operators, kept))
+        return steps, asked
 
     def begins(self, steps: list, value: Value) -> None:
         """Says that the Value is there when steps[0] has run."""

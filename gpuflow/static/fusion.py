@@ -1,0 +1,257 @@
+"""Fused: neighbouring elementwise operators of a plan, run as one generated kernel.
+
+`fused` finds them. An operator joins those whose results it reads where it works on the same shape and nobody else
+needed any of them before. What only they read never becomes an array. A `linear` takes part with the bias that it adds,
+and its gradient with the sum that the bias gets.
+"""
+import functools
+import importlib.util
+import math
+import os
+
+import numpy as np
+
+from gpuflow.ops.registry import Spec, fit
+from gpuflow.static.elements import Cell, Elements, NotElementwise
+from gpuflow.static.operators import Apply, Gradient, Operator
+from gpuflow.static.value import Value
+from gpuflow_kernels.elementwise import Kernel
+
+SHAPES = 64      # choices of shapes that are remembered
+PATIENCE = 8     # runs of the operators one by one before their kernel is made, which takes half a second on the CPU
+SMALL = 4096     # elements below which the operators one by one are as fast
+
+
+def switch() -> str:
+    """What GPUFLOW_FUSION says: "auto", "never", or "always", which is at once and for any size."""
+    return os.environ.get("GPUFLOW_FUSION", "auto")
+
+
+@functools.cache
+def _numba_is_there() -> bool:
+    return importlib.util.find_spec("numba") is not None
+
+
+def fused(operators: list[Operator], everybody: list[Operator], fetches: list[Value], xp) -> list[Operator]:
+    """The operators, chains of elementwise ones taken together. everybody: who may read what they compute."""
+    if switch() == "never" or (xp is np and not _numba_is_there()):
+        return operators
+    group_of = _groups(operators, xp)
+    if not group_of:
+        return operators
+    readers: dict[int, set] = {id(v): {None} for v in fetches}    # who reads a Value: groups, None for anybody else
+    for o in everybody:
+        for v in o.reads():
+            readers.setdefault(id(v), set()).add(group_of.get(id(o)))
+    for group in group_of.values():
+        for v in (v for rest in group.rests for v in rest.reads()):
+            readers[id(v)].add(None)
+    found: list[Operator] = []
+    for o in operators:
+        own = group_of.get(id(o))
+        if own is None:
+            found.append(o)
+        elif o is own.members[-1]:
+            found.append(Fused(own, [v for v in own.computed if readers.get(id(v), set()) - {own}]))
+    return found
+
+
+# ---- which operators go together -------------------------------------------------------------------------------------
+
+
+class _Group:
+    """Some operators in their order, as one chain.
+
+    computed: the Values whose cells they work out. leaves: what each input of the chain is: a Value, or an Apply for
+    what it makes without the input that it adds. sums: (Cell, operator, k) where output k of the operator is the cell's
+    sum down to a smaller shape. rests: what remains of gradients to do afterwards.
+    """
+
+    def __init__(self, xp, shape, training: bool):
+        self.xp, self.shape, self.training = Elements(xp), shape, training
+        self.members: list[Operator] = []
+        self.computed: list[Value] = []
+        self.leaves: list = []
+        self.sums: list[tuple[Cell, Gradient, int]] = []
+        self.rests: list[Operator] = []
+        self.written: set[int] = set()
+        self.cells: dict[int, Cell] = {}
+
+    def of(self, x):
+        """The Cell of a Value, or of the product of an Apply; numbers are themselves."""
+        if not isinstance(x, Value | Operator):
+            return x
+        if id(x) not in self.cells:
+            if id(x) in self.written:
+                raise NotElementwise("a sum of this chain's own")
+            kind = x.outputs[0].dtype if isinstance(x, Operator) else x.dtype
+            self.cells[id(x)] = self.xp.input(kind.dtype)
+            self.leaves.append(x)
+        return self.cells[id(x)].copy()
+
+    def take(self, operator: Operator) -> "_Group":
+        """Takes the operator in; NotElementwise, or what else its function raises over Cells, where it has no place."""
+        found = operator.formula(self.xp, self.of)
+        for k, (v, cell) in enumerate(zip(operator.outputs, found, strict=True)):
+            if v is None or cell is None:
+                continue
+            if type(cell) is not Cell or cell.dtype != v.dtype.dtype:
+                raise NotElementwise(operator.type)
+            if operator.like(k).shape == self.shape:
+                self.computed.append(v)
+                self.cells[id(v)] = cell
+            elif isinstance(operator, Gradient):
+                self.sums.append((cell, operator, k))
+            else:
+                raise NotElementwise(operator.type)
+        self.members.append(operator)
+        self.written |= {id(v) for v in operator.writes()}
+        rest = operator.without_added() if isinstance(operator, Gradient) and operator.forward.adds() else None
+        self.rests += [] if rest is None else [rest]
+        return self
+
+    def pays(self) -> bool:
+        """True where one by one there is more than one pass over memory."""
+        chain, _ = self.xp.chain([self.cells[id(v)] for v in self.computed], [cell for cell, *_ in self.sums])
+        return len(self.sums) + sum(line.function not in ("number", "fill", "cast") for line in chain.lines) > 1
+
+
+def _groups(operators, xp) -> dict[int, _Group]:
+    """{id(operator): its group} of those that have one."""
+    group_of: dict[int, _Group] = {}
+    growing: list[_Group] = []      # nobody else needs anything of them so far
+    position = {id(o): k for k, o in enumerate(operators)}
+    for o in operators:
+        needs, shape = {id(v) for v in o.needs()}, o.over()
+        before = [g for g in growing if not needs.isdisjoint(g.written)]
+        growing = [] if o.effect else [g for g in growing if g not in before]
+        small = shape is not None and None not in shape and math.prod(shape) < SMALL and switch() != "always"
+        if o.effect or shape is None or small or not needs:
+            continue
+        starts = isinstance(o, Apply) and o.adds()     # its product has to be there first
+        same = [m for g in before if g.shape == shape and g.training == o.training and not starts for m in g.members]
+        group = _Group(xp, shape, o.training)
+        try:
+            for one in [*sorted(same, key=lambda m: position[id(m)]), o]:
+                group.take(one)
+        except Exception:      # a function that is not made for Cells raises whatever it comes to
+            continue
+        group_of.update((id(m), group) for m in group.members)
+        if not group.rests:
+            growing.append(group)
+    return {key: group for key, group in group_of.items() if group.pays()}
+
+
+# ---- running them ----------------------------------------------------------------------------------------------------
+
+
+class Fused(Operator):
+    """A group as one operator. computed: those of the group's Values that others read or that are fetched."""
+
+    def __init__(self, group: _Group, computed: list[Value]):
+        self.group, self.computed, self.training = group, computed, group.training
+        self.sums = [(op, k) for _, op, k in group.sums]
+        outputs = [*computed, *(op.outputs[k] for op, k in self.sums), *(v for r in group.rests for v in r.writes())]
+        super().__init__("fused", [v for m in group.members for v in m.reads() if id(v) not in group.written], outputs,
+                         {"operators": [m.type for m in group.members]})
+
+    def needs(self):
+        return [v for m in self.group.members for v in m.needs() if id(v) not in self.group.written]
+
+    def bind(self, plan):
+        return _Bound(self, plan).step
+
+
+class _Bound:
+    """A Fused in a plan. What a run needs is found once for each choice of shapes."""
+
+    def __init__(self, operator: Fused, plan):
+        xp, group = plan.xp, operator.group
+        self.xp, self.array_type, self.on_cpu = xp, plan.array_type, xp is np
+        self.one_by_one, self.asked = plan.bind_apart(group.members, operator.outputs)
+        self.outputs = [(plan.at(v), v.dtype.dtype) for v in operator.computed]
+        self.sums = [(plan.at(op.outputs[k]), op.outputs[k].dtype.dtype,
+                      plan.grad_slot(op.outputs[k]) if k in op.forward.op.writes else 0) for op, k in operator.sums]
+        chain, used = group.xp.chain([group.cells[id(v)] for v in group.computed], [cell for cell, *_ in group.sums])
+        wanted = {id(v) for v in operator.computed}
+        self.whole, kept = chain, [n for n, v in zip(chain.outputs, group.computed) if id(v) in wanted]
+        self.kernel = Kernel(chain._replace(outputs=tuple(kept)) if self.on_cpu else     # a GPU sums up afterwards
+                             chain._replace(outputs=(*kept, *chain.sums), sums=()))
+        self.leaves = [_Leaf(group.leaves[k], plan) for k in used]
+        self.rests = [rest.bind(plan) for rest in group.rests]
+        self.places = [i for leaf in self.leaves for i in leaf.places]
+        self.sum_sizes = [plan.aspect(op.like(k), "shape") for op, k in operator.sums]
+        self.sizes = [plan.aspect(m.like(k), "shape") for m in group.members if isinstance(m, Gradient)
+                      for k, v in enumerate(m.outputs) if any(v is c for c in group.computed)]
+        self.always, self.runs, self.found = switch() == "always", 0, {}
+
+    def step(self, env):
+        run = self.ready(env)
+        if run is None:
+            for step in self.one_by_one:
+                step(env)
+            return
+        xp, on_cpu = self.xp, self.on_cpu
+        arrays = [leaf.array(env, xp) for leaf in self.leaves]
+        outputs = [xp.empty(run.shape, kind) for _, kind in self.outputs]
+        sums = []
+        for (_, kind, slot), size in zip(self.sums, self.sum_sizes):
+            into = env[slot] if slot and on_cpu else None
+            sums.append(xp.empty(env[size] if on_cpu else run.shape, kind) if into is None else into)
+        run(arrays, outputs, sums)
+        del arrays
+        for (place, _), a in zip(self.outputs, outputs):
+            env[place] = a
+        for (place, kind, _), a, size in zip(self.sums, sums, self.sum_sizes):
+            env[place] = a if on_cpu else fit(xp, a, env[size], kind)
+        for rest in self.rests:
+            rest(env)
+        for place, source in self.asked:
+            env[place] = run.shape if env[source] is None else env[source].shape
+
+    def ready(self, env):
+        """The kernel for the arrays as they are in this run; None where the operators do it one by one."""
+        if self.runs < PATIENCE and not self.always:
+            self.runs += 1
+            return None
+        arrays = [env[i] for i in self.places]
+        for a in arrays:
+            if type(a) is not self.array_type:
+                return None
+        key = tuple([a.shape for a in arrays] + [env[i] for i in self.sizes] + [env[i] for i in self.sum_sizes])
+        if key not in self.found:
+            while len(self.found) >= SHAPES:
+                del self.found[next(iter(self.found))]
+            self.found[key] = self.find(env)
+        return self.found[key]
+
+    def find(self, env):
+        """The kernel for a choice of shapes; None where they are small, and where something on the way is smaller."""
+        shapes, sums = [leaf.shape(env) for leaf in self.leaves], [env[i] for i in self.sum_sizes]
+        run = self.kernel.for_shapes(self.xp, tuple(shapes), tuple(sums) if self.on_cpu else ())
+        if run is None or (math.prod(run.shape) < SMALL and not self.always):
+            return None
+        made = {np.broadcast_shapes(*(shapes[k] for k in self.whole.needed([value]) if k < len(shapes)))
+                for value in (*self.whole.outputs, *self.whole.sums)} | {env[i] for i in self.sizes}
+        return run if made == {run.shape} else None
+
+
+class _Leaf:
+    """An input of the kernel: a Value, or what an operator makes without the input that it adds."""
+
+    def __init__(self, source, plan):
+        self.operator = source.without_added() if isinstance(source, Operator) else None
+        self.inputs = [source] if self.operator is None else self.operator.inputs
+        self.at = [None if x is None else plan.at(x) for x in self.inputs]
+        self.places = [i for i in self.at if i is not None]
+
+    def shape(self, env):
+        if self.operator is None:
+            return env[self.at[0]].shape
+        given = [None if i is None else Spec(env[i].shape, x.dtype) for i, x in zip(self.at, self.inputs)]
+        return self.operator.op.infer(*given, **self.operator.attrs).shape
+
+    def array(self, env, xp):
+        given = [None if i is None else env[i] for i in self.at]
+        a = given[0] if self.operator is None else self.operator.op.forward(xp, *given, **self.operator.attrs)
+        return a if a.flags.c_contiguous else xp.ascontiguousarray(a)

@@ -12,6 +12,7 @@ import ctypes
 import functools
 import inspect
 import sys
+import time
 import types
 
 import cupy as real
@@ -188,13 +189,16 @@ def _checked_call(function, name, signature=None):
 
 
 class MemoryPointer:
-    """An address, and the copy from pinned memory that the optimizer's tables travel by."""
+    """An address, and the copies to it: from pinned memory, which the optimizer's tables travel by, and on the GPU."""
 
     def __init__(self, ptr):
         self.ptr = ptr
 
     def copy_from_host_async(self, host, size, stream):
         ctypes.memmove(self.ptr, host, size)
+
+    def copy_from_device_async(self, other, size, stream):
+        ctypes.memmove(self.ptr, other.ptr, size)
 
 
 class PinnedMemory(bytearray):
@@ -214,9 +218,14 @@ class Event:
         """Nothing to set up."""
 
     def record(self, stream=None):
+        self.at = time.perf_counter()
+
+    def synchronize(self):
         """Nothing is ever under way."""
 
-    synchronize = record
+
+class CUDARuntimeError(Exception):
+    """What the runtime raises."""
 
 
 class RawModule:
@@ -316,17 +325,19 @@ _SPECIAL = ("digamma", "erf", "erfinv", "gammainc", "gammaincc", "gammaln", "i0"
 def make():
     """(cupy, cupyx): fresh stand-ins for the two modules."""
     cupy = _Space("cupy", np, real)
-    cupy.ndarray = ndarray
+    cupy.ndarray, cupy.__version__ = ndarray, real.__version__
     cupy.random = _Random
     cupy.asnumpy = lambda a, **_: a._a.copy() if isinstance(a, ndarray) else np.asarray(a)
     cupy.asarray = lambda a, dtype=None, **_: (
         a if isinstance(a, ndarray) and dtype in (None, a._a.dtype) else ndarray(np.array(_plain(a), dtype)))
     cupy.array = lambda a, dtype=None, copy=True, **_: ndarray(np.array(_plain(a), dtype))
-    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1)
+    runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError, getDeviceProperties=(
+        lambda k: {"name": b"Stand-in", "major": 9, "minor": 0, "totalGlobalMem": 80 << 30}))
     stream = types.SimpleNamespace(synchronize=lambda: None, ptr=0)
     cupy.RawModule = RawModule
     cupy.cuda = types.SimpleNamespace(is_available=lambda: True, Device=Device, runtime=runtime, Event=Event,
-                                      alloc_pinned_memory=PinnedMemory, get_current_stream=lambda *_: stream)
+                                      alloc_pinned_memory=PinnedMemory, get_current_stream=lambda *_: stream,
+                                      get_elapsed_time=lambda start, end: 1e3 * (end.at - start.at))
     cupyx = types.ModuleType("cupyx")
 
     def scatter_add(target, index, values):

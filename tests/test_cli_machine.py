@@ -2,10 +2,13 @@
 import json
 import sys
 
+import pytest
+
 from gpuflow import cli
 from gpuflow.cli import doctor
 from gpuflow.hapi.training_log import read
 from gpuflow_kernels.build import cache_dir
+from tests import fake_cupy
 
 
 def test_doctor_finds_what_the_cpu_needs(capsys):
@@ -27,6 +30,39 @@ def test_doctor_says_how_to_mend(capsys, monkeypatch, tmp_path):
     out = capsys.readouterr().out
     assert "✗ cache folder" in out and "→ export GPUFLOW_CACHE_DIR=" in out
     assert "✗ CuPy" in out and "→ pip install 'gpuflow[cuda12x]'" in out
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """The stand-in for CuPy beside a driver."""
+    with fake_cupy.installed() as cupy:
+        monkeypatch.setattr(doctor, "_driver", lambda: "CUDA 13.0")
+        yield cupy
+
+
+def test_doctor_beside_a_gpu(gpu, capsys, monkeypatch):
+    def examined():
+        code = cli.main(["doctor", "--json"])
+        return code, {finding["part"]: finding for finding in json.loads(capsys.readouterr().out)}
+
+    code, found = examined()
+    assert found["GPUs"]["says"] == "Stand-in, compute capability 9.0, 80 GiB"
+    assert code == int(any(finding["state"] == "missing" for finding in found.values()))
+
+    def none():
+        raise gpu.cuda.runtime.CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+
+    monkeypatch.setattr(gpu.cuda.runtime, "getDeviceCount", none)
+    code, found = examined()
+    assert code == 1 and found["GPUs"]["state"] == "missing"
+    assert "cudaErrorNoDevice" in found["GPUs"]["says"] and "CUDA_VISIBLE_DEVICES" in found["GPUs"]["mend"]
+
+
+def test_bench_and_precompile_beside_a_gpu(gpu, capsys):
+    assert cli.main(["bench", "--rounds", "1", "--elements", "1000", "--kernels", "clip + sgd"]) == 0
+    assert "of a copy at" in capsys.readouterr().out
+    assert cli.main(["precompile", "--optimizers", "SGD"]) == 0
+    assert "5 steps on gpu:0" in capsys.readouterr().out
 
 
 def test_bench_prints_shares_of_the_memorys_speed(capsys):

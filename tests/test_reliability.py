@@ -223,18 +223,23 @@ def _resident() -> int:
 
 @pytest.mark.slow_check
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads the process's size from /proc")
-def test_ten_thousand_steps_need_no_more_memory():
+@pytest.mark.parametrize("static", [False, True])
+def test_ten_thousand_steps_need_no_more_memory(static):
     """In a process of its own: another test's memory comes and goes as it likes."""
-    done = subprocess.run([sys.executable, "-c", "from tests.test_reliability import grow; grow()"],
+    done = subprocess.run([sys.executable, "-c", f"from tests.test_reliability import grow; grow({static})"],
                           cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
-def grow():
+def grow(static):
     """Trains ten thousand steps; AssertionError when the process grew."""
+    specs = [[paddle.static.InputSpec([None, size], kind, name)] for size, kind, name in (
+        (8, "float32", "x"), (1, "int64", "y"))]
+    if static:
+        paddle.enable_static()
     net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 2))
     optimizer = paddle.optimizer.AdamW(1e-3, parameters=net.parameters(), grad_clip=nn.ClipGradByGlobalNorm(1.0))
-    model = paddle.Model(net)
+    model = paddle.Model(net, *specs)
     model.prepare(optimizer, nn.CrossEntropyLoss())
     batch = [np.ones((4, 8), np.float32), np.zeros((4, 1), np.int64)]
 

@@ -120,7 +120,7 @@ def install(cls) -> None:
     for name, kind in _CASTS.items():
         setattr(cls, name, _cast_to(kind))
     for function in (astype, __getitem__, __iter__, permute, type_as, contiguous, where, softmax, repeat,
-                     split_with_sizes):
+                     split_with_sizes, stft, istft):
         setattr(cls, function.__name__, function)
     cls.inverse = decompositions.inv
     cls.T, cls.mT = property(_reversed), property(_matrix_transposed)
@@ -137,6 +137,23 @@ def _cast_to(kind):
 def astype(self, dtype):
     """A copy with its elements converted to `dtype`; the gradient is converted back."""
     return call(OPS["cast"], (self,), {"dtype": dtypes.convert(dtype)})
+
+
+def stft(self, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False,
+         onesided=None, name=None):
+    """`gpuflow.signal.stft`."""
+    from gpuflow import signal
+
+    return signal.stft(self, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided)
+
+
+def istft(self, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False, onesided=True,
+          length=None, return_complex=False, name=None):
+    """`gpuflow.signal.istft`."""
+    from gpuflow import signal
+
+    return signal.istft(self, n_fft, hop_length, win_length, window, center, normalized, onesided, length,
+                        return_complex)
 
 
 def type_as(self, other):

@@ -1,7 +1,8 @@
-"""Writes functions.json, fft.json and linalg.json: what Paddle makes of the expressions in function_cases.py,
-fft_cases.py and linalg_cases.py, with the gradients of a weighted sum of the results.
+"""Writes functions.json, fft.json, linalg.json and signal.json: what Paddle makes of the expressions in
+function_cases.py, fft_cases.py, linalg_cases.py and signal_cases.py, with the gradients of a weighted sum of the
+results.
 
-    /path/to/a/python/with/paddlepaddle==3.3.1 tests/golden/make_functions.py [function] [fft] [linalg]
+    /path/to/a/python/with/paddlepaddle==3.3.1 tests/golden/make_functions.py [function] [fft] [linalg] [signal]
 """
 import importlib
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-FILES = {"function": "functions.json", "fft": "fft.json", "linalg": "linalg.json"}
+FILES = {"function": "functions.json", "fft": "fft.json", "linalg": "linalg.json", "signal": "signal.json"}
 
 
 def tensors_of(result) -> list:

@@ -1,0 +1,8 @@
+"""Sample inputs for frames of signals; see cases.py."""
+import gpuflow.ops.frames  # noqa: F401  registers its ops when somebody needs them
+from tests.ops.cases import normal
+
+CASES = {
+    "frame": [((normal(2, 9),), {"length": 4, "hop": 2}), ((normal(7),), {"length": 2, "hop": 3})],
+    "overlap_add": [((normal(2, 4, 3),), {"hop": 2}), ((normal(2, 5),), {"hop": 1, "total": 8})],
+}

@@ -121,3 +121,11 @@ def cuda_text(name: str) -> str:
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+@functools.cache
+def cuda_module(text: str):
+    """The text compiled by NVRTC and loaded, through CuPy's cache on disk."""
+    import cupy
+
+    return cupy.RawModule(code=text, options=("--std=c++17",), backend="nvrtc")

@@ -35,7 +35,7 @@ def add_rows(xp, table, rows, values) -> None:
 class SparseRows:
     """The gradient of an embedding table by the rows it touches: `values[i]` belongs to row `rows[i]`.
 
-    rows: int64 [n], may repeat; values: [n, ...]; shape: that of the whole table.
+    rows: int64 [n], may repeat, and below 0 are none; values: [n, ...]; shape: that of the whole table.
     """
 
     stop_gradient = True
@@ -52,18 +52,31 @@ class SparseRows:
         return True
 
     def merged(self):
-        """(rows, values) with each row once, in rising order; repeated rows are summed in their order."""
+        """(rows, values) with each row once, in rising order; repeated rows are summed in their order. On a GPU, where
+        their number would have to be waited for, as many entries as before: those left over are row -1 and zeros."""
         xp = device.module_of(self.values)
-        rows, where = xp.unique(self.rows, return_inverse=True)
-        values = xp.zeros((len(rows), *self.values.shape[1:]), self.values.dtype)
-        add_rows(xp, values, where.reshape(-1), self.values)
+        if xp is not np:
+            return kernels.merged(xp, self.rows, self.values)
+        rows, where = np.unique(self.rows, return_inverse=True)
+        values = np.zeros((len(rows), *self.values.shape[1:]), self.values.dtype)
+        add_rows(np, values, where.reshape(-1), self.values)
         return rows, values
 
+    def write_to(self, table) -> None:
+        """Makes an array of the whole table's shape the gradient: zero in the rows that were not touched."""
+        xp, rows, values = device.module_of(self.values), self.rows, self.values
+        if xp is not np:   # on a GPU repeated rows would be added up in any order
+            rows, values = self.merged()
+            values = xp.where(rows.reshape(-1, *[1] * (values.ndim - 1)) < 0, xp.zeros_like(values), values)
+        if values.dtype.itemsize < table.dtype.itemsize:
+            values = values.astype(table.dtype)
+        table[...] = 0
+        add_rows(xp, table, rows, values)
+
     def dense(self):
-        """The whole table's gradient as an array, zero in the rows that were not touched."""
-        xp = device.module_of(self.values)
-        dense = xp.zeros(self.shape, self.values.dtype)
-        add_rows(xp, dense, self.rows, self.values)
+        """The whole table's gradient as an array."""
+        dense = device.module_of(self.values).empty(self.shape, self.values.dtype)
+        self.write_to(dense)
         return dense
 
     def numpy(self) -> np.ndarray:

@@ -199,6 +199,8 @@ class ExponentialMovingAverage(_Average):
         """
         rate = 1 - decay if left_out is None else device.module_of(left_out).where(left_out, 0.0, 1 - decay)
         for home, rows in apart:
+            if rows is not None and len(rows):   # below 0 is no row; to keep the last one twice does no harm
+                rows = device.module_of(rows).where(rows < 0, rows.max(), rows)
             done = None if rows is None else home.ema[rows]
             _towards(home.ema, home.view if home.master is None else home.master, rate)
             if rows is not None:

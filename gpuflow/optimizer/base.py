@@ -307,12 +307,11 @@ class Optimizer(PaddleWay):
     def _take_in(self, home, g, row: int, sparse: list) -> int:
         """Brings a gradient that autograd did not write into its range there, or enters it as a sparse one."""
         if isinstance(g, SparseRows):
-            rows, values = g.merged()
             if home.strategy.rate and self._by_rows(home.strategy):
+                rows, values = g.merged()
                 sparse.append((row, rows, values.reshape(len(rows), -1)))
                 return SPARSE
-            home.slot[...] = 0
-            home.slot[rows] = values
+            g.write_to(home.slot)
             return DENSE if home.strategy.rate else STILL
         if g._array.shape != home.slot.shape:
             raise ValueError(explain(f"{self._owner}.step", f"a gradient of {home.param.name}'s shape "

@@ -7,17 +7,16 @@ waits for the device, but for a staging slot when the host is RING steps ahead.
 
 from __future__ import annotations
 
-import functools
 import itertools
 
 import numpy as np
 
+from gpuflow_kernels import build
 from gpuflow_kernels.update import cuda_text
 from gpuflow_kernels.update.parts import Part, chunk_table
 from gpuflow_kernels.update.tables import Tables
 
 RING = 16  # staging slots: a copy reads its slot after the host has gone on, so it must not be written again before
-OPTIONS = ("--std=c++17",)
 
 # structs of common/grid.cuh and norm/global_norm.cu, which travel by value
 _GRID = np.dtype([("chunks", np.uint64), ("rows", np.uint64), ("partials", np.int64), ("chunk_count", np.int32),
@@ -104,7 +103,7 @@ class CudaEngine:
 
     def function(self, text: str, name: str):
         """A compiled kernel, called as kernel(grid, block, arguments)."""
-        return _cupy_module(text).get_function(name)
+        return build.cuda_module(text).get_function(name)
 
     def copy_to_device(self, target, source: np.ndarray, size: int):
         """The first `size` bytes, through pinned memory, without waiting."""
@@ -184,10 +183,3 @@ def _struct(words: list[int]) -> np.ndarray:
     record = np.zeros(1, [("words", np.uint64, (len(words),))])
     record["words"][0] = words
     return record
-
-
-@functools.cache
-def _cupy_module(text: str):
-    import cupy
-
-    return cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc")

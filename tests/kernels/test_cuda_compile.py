@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuflow_kernels import build
+from gpuflow_kernels import build, rows
 from gpuflow_kernels.update import cuda_text, layout, rules
 from gpuflow_kernels.update.layout import DTYPES, Variant
 from gpuflow_kernels.update.rules import RULES
@@ -51,6 +51,7 @@ MIX = (Variant(), Variant("float64", "float64", ema=True), Variant("bfloat16", "
 TEXTS |= {f"update {rule.name} of all {phase}: {' '.join(DTYPES)}": cuda_text.update_text(
               rule, tuple(replace(v, phase=phase, stages=v.stages if phase != "apply" else ()) for v in MIX))
           for rule, phase in ((rules.adamw, "whole"), (rules.lamb, "prepare"), (rules.lamb, "apply"))}
+TEXTS |= {f"merge {dtype}": rows.merge_text(dtype) for dtype in DTYPES}
 TEXTS["update.cu alone"] = build.cuda_text("update/update.cu")
 
 

@@ -3,6 +3,9 @@ import numpy as np
 import pytest
 
 from gpuflow_kernels import rows
+from gpuflow_kernels.update.cases import numpy_dtype
+from tests import fake_cupy
+from tests.kernels.host import device
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -31,3 +34,21 @@ def test_rows_outside_the_table(bad):
     with pytest.raises(IndexError, match=r"\[0, 100\)"):
         rows.add_rows(table, np.array([0, bad]), np.ones((2, 100), np.float32))
     assert not table.any()
+
+
+@pytest.mark.skipif(device.compiler() is None, reason="g++ is missing: apt-get install g++")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_merged_on_a_gpu_is_each_row_once(dtype):
+    rng = np.random.default_rng(0)
+    ids = np.array([7, -1, 2, 7, 0, 7, -1, 2])
+    values = rng.standard_normal((8, 3, 50)).astype(numpy_dtype(dtype))
+    with fake_cupy.installed() as cupy:
+        found, sums = (a.get() for a in rows.merged(cupy, cupy.asarray(ids), cupy.asarray(values)))
+        nothing, _ = rows.merged(cupy, cupy.asarray(ids[:0]), cupy.asarray(values[:0]))
+    assert found.tolist() == [-1, -1, 0, 2, -1, 7, -1, -1] and len(nothing) == 0
+    for place, row in ((2, 0), (3, 2), (5, 7)):
+        total = np.zeros((3, 50), np.float64 if dtype == "float64" else np.float32)
+        for one in values[ids == row]:
+            total += one
+        assert sums[place].tobytes() == total.astype(values.dtype).tobytes()
+    assert not sums[[1, 4, 6, 7]].any()

@@ -114,6 +114,60 @@ def test_sparse_gradients_on_a_gpu(gpu):
     np.testing.assert_allclose(*ends, **NEAR)
 
 
+@pytest.fixture
+def no_waiting(gpu, monkeypatch):
+    """Called, it lets whatever would wait for a GPU raise."""
+    def refuse(*args, **kwargs):
+        raise AssertionError("the host waited for the device")
+
+    def begin():
+        for name in ("__bool__", "__int__", "__float__", "__index__", "__iter__", "item", "tolist", "get"):
+            monkeypatch.setattr(fake_cupy.ndarray, name, refuse)
+        for name in ("unique", "nonzero", "flatnonzero", "argwhere", "asnumpy"):
+            monkeypatch.setattr(gpu, name, refuse)
+
+    return begin
+
+
+@pytest.mark.parametrize(("cls", "dtype", "options"), [
+    (optimizer.SGD, "float32", {}), (optimizer.Adam, "float32", {"lazy_mode": True}), (optimizer.Adam, "float32", {}),
+    (optimizer.AdamW, "bfloat16", {"multi_precision": True}), (optimizer.Lamb, "float16", {}),
+], ids=["SGD", "lazy", "not lazy", "master weights", "Lamb"])
+def test_a_step_waits_for_nothing(gpu, no_waiting, cls, dtype, options):
+    """With rows that come several times, a norm over all, an average that follows, and a parameter left out."""
+    params, opt = build("gpu:0", dtype, cls, **options)
+    optimizer.ExponentialMovingAverage(0.5, parameters=params).attach(opt)
+    rows = gpu.asarray(np.array([4, 1, 4, 39]))
+    block = gpu.asarray(np.ones((4, 7)).astype(params[0]._array.dtype))
+    dense = gpu.asarray(np.ones(3).astype(params[1]._array.dtype))
+    for k in range(4):
+        params[0]._grad = SparseRows(rows, block, params[0].shape)
+        params[1]._grad = gpuflow.Tensor(dense)
+        if k == 1:
+            no_waiting()
+        opt.step()
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_rows_that_come_twice_on_a_gpu(gpu, lazy):
+    """As on the CPU, the average of each row and that of the last one too."""
+    ends = []
+    for place in ("gpu:0", "cpu"):
+        params, opt = build(place, cls=optimizer.Adam, lazy_mode=lazy)
+        average = optimizer.ExponentialMovingAverage(0.5, parameters=params)
+        average.attach(opt)
+        xp = device.module_of(params[0]._array)
+        for k in range(3):
+            values = np.random.default_rng(k).normal(size=(4, 7)).astype(np.float32)
+            params[0]._grad = SparseRows(xp.asarray(np.array([4, 1, 4, 2])), xp.asarray(values), params[0].shape)
+            opt.step()
+        ends.append(params[0].numpy())
+        with average.apply():
+            ends.append(params[0].numpy())
+    np.testing.assert_allclose(ends[0], ends[2], **NEAR)
+    np.testing.assert_allclose(ends[1], ends[3], **NEAR)
+
+
 def test_parameters_on_two_devices_are_refused(gpu):
     params, opt = build("cpu")
     nn.ParameterList(params[:1]).to("gpu:0")

@@ -143,8 +143,8 @@ class InProgram(Engine):
     # ---- what a run tells, and files -------------------------------------------------------------------------------
 
     def measure_norm(self, value: bool) -> bool:
-        before, self._measures = self._measures, value
-        return before
+        self._measures = value
+        return super().measure_norm(value)
 
     def vitals(self, logs: Logs, rate: float) -> None:
         logs["lr"] = rate

@@ -9,8 +9,7 @@ import gpuflow as paddle
 from gpuflow import callbacks, nn
 from tests import fake_cupy
 from tests.golden import hapi_cases
-from tests.hapi.test_in_program import specs
-from tests.hapi.test_model import Lines, _alike
+from tests.hapi.test_model import Lines, _alike, specs
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "hapi.json").read_text())
 

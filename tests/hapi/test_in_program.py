@@ -9,7 +9,7 @@ import gpuflow as paddle
 from gpuflow import nn, static
 from gpuflow.hapi.in_program import InProgram
 from tests.golden import hapi_cases
-from tests.hapi.test_model import Lines, _alike
+from tests.hapi.test_model import Lines, _alike, specs
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "hapi.json").read_text())
 CASES = ["plain", "accumulate", "schedule", "stops"]
@@ -20,10 +20,6 @@ MIXED = [{"level": level, "dtype": dtype, "init_loss_scaling": 2.0**24, "incr_ev
 @pytest.fixture
 def static_mode():
     paddle.enable_static()
-
-
-def specs(features=4, dtype="float32"):
-    return [static.InputSpec([None, features], "float32", "x")], [static.InputSpec([None, 1], dtype, "y")]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gpuflow as paddle
-from gpuflow import nn
+from gpuflow import nn, static
 from gpuflow.io import Dataset
 from tests.golden import hapi_cases
 
@@ -34,9 +34,23 @@ class Lines(Dataset):
         return len(self.x)
 
 
+def specs(features=4, dtype="float32"):
+    """inputs and labels of a Model: static mode needs them."""
+    return [static.InputSpec([None, features], "float32", "x")], [static.InputSpec([None, 1], dtype, "y")]
+
+
+@pytest.fixture(params=["eager", "static"])
+def either(request):
+    """The test runs in each mode."""
+    if request.param == "static":
+        paddle.enable_static()
+    yield request.param
+    paddle.disable_static()
+
+
 def linear_model(rate=0.05, amp=None, **options):
     net = nn.Linear(4, 1)
-    model = paddle.Model(net)
+    model = paddle.Model(net, *([] if paddle.in_dynamic_mode() else specs()))
     model.prepare(paddle.optimizer.Adam(rate, parameters=net.parameters(), **options), nn.MSELoss(), amp_configs=amp)
     return model
 
@@ -115,7 +129,7 @@ def test_flops_takes_counts_of_ones_own(capsys):
 
 @pytest.mark.parametrize("amp", ["O1", {"level": "O2", "dtype": "bfloat16"},
                                  {"init_loss_scaling": 1024.0, "custom_black_list": ["matmul"]}])
-def test_amp_trains(amp):
+def test_amp_trains(amp, either):
     model = linear_model(amp=amp)
     model.fit(Lines(), batch_size=20, epochs=40, verbose=0)
     assert model.evaluate(Lines(), batch_size=40, verbose=0)["loss"][0] < 3
@@ -128,7 +142,7 @@ def test_amp_configs_are_checked():
             linear_model(amp=wrong)
 
 
-def test_logs_tell_norm_rate_skipped_steps_and_pace():
+def test_logs_tell_norm_rate_skipped_steps_and_pace(either):
     seen = []
 
     class Watch(paddle.callbacks.Callback):
@@ -165,7 +179,7 @@ def test_fields_go_where_they_belong():
     assert model.predict([(data.x,)], verbose=0)[0][0].shape == (40, 1)
 
 
-def test_saved_and_loaded_training_goes_on_bit_for_bit(tmp_path):
+def test_saved_and_loaded_training_goes_on_bit_for_bit(tmp_path, either):
     whole, first = linear_model(), linear_model()
     first.network.set_state_dict(whole.network.state_dict())
     whole.fit(Lines(), batch_size=10, epochs=4, shuffle=False, verbose=0)
@@ -178,12 +192,12 @@ def test_saved_and_loaded_training_goes_on_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(second.network.weight.numpy(), whole.network.weight.numpy())
 
 
-def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path):
+def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path, either):
     path = str(tmp_path / "a")
     model = linear_model()
     model.train_batch(Lines().x, Lines().y)
     model.save(path)
-    wide = paddle.Model(nn.Linear(4, 2))
+    wide = paddle.Model(nn.Linear(4, 2), specs()[0])
     wide.prepare()
     before = wide.network.weight.numpy()
     with pytest.raises(ValueError, match=r"weight has shape \[4, 1\]"):
@@ -201,7 +215,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path):
     np.testing.assert_array_equal(other.network.weight.numpy(), model.network.weight.numpy())
 
 
-def test_a_save_that_fails_leaves_all_of_the_old_checkpoint(tmp_path):
+def test_a_save_that_fails_leaves_all_of_the_old_checkpoint(tmp_path, either):
     model = linear_model()
     model.train_batch(Lines().x, Lines().y)
     model.save(str(tmp_path / "a"))
@@ -240,17 +254,20 @@ SCRIPT = """
                 print("ready", flush=True)
 
     if __name__ == "__main__":
+        if sys.argv[2] == "static":
+            paddle.enable_static()
         net = nn.Linear(4, 1)
-        model = paddle.Model(net)
+        x, y = (paddle.static.InputSpec([None, size], name=name) for size, name in ((4, "x"), (1, "y")))
+        model = paddle.Model(net, x, y)
         model.prepare(paddle.optimizer.Adam(0.1, parameters=net.parameters()), nn.MSELoss())
         model.fit(paddle.io.DataLoader(Endless(), batch_size=2), verbose=0, callbacks=Ready(), save_dir=sys.argv[1])
 """
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_a_clear_last_line(tmp_path):
+def test_ctrl_c_leaves_a_checkpoint_and_a_clear_last_line(tmp_path, either):
     script = tmp_path / "train.py"
     script.write_text(textwrap.dedent(SCRIPT))
-    run = subprocess.Popen([sys.executable, str(script), str(tmp_path / "saved")], stdout=subprocess.PIPE,
+    run = subprocess.Popen([sys.executable, str(script), str(tmp_path / "saved"), either], stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, text=True, env={**os.environ, "GPUFLOW_DEVICE": "cpu"})
     assert run.stdout.readline() == "ready\n"
     run.send_signal(signal.SIGINT)

@@ -58,6 +58,7 @@ def test_what_is_to_be_downloaded_must_be_there(tmp_path):
 
 @pytest.mark.parametrize(("module", "name", "same"), [
     ("paddle.nn.layer.transformer", "MultiHeadAttention", nn.MultiHeadAttention),
+    ("paddle.framework.io", "EagerParamBase", nn.Parameter), ("paddle.framework.core", "CPUPlace", paddle.CPUPlace),
     ("paddle.nn.layer.layers", "Layer", nn.Layer), ("paddle.nn.layer.norm", "LayerNorm", nn.LayerNorm),
     ("paddle.distributed.fleet.utils", "recompute", paddle.distributed.fleet.utils.recompute)])
 def test_second_homes(module, name, same):
@@ -72,3 +73,19 @@ def test_masks_and_dtypes_by_paddle_s_names():
     mask = _convert_attention_mask(paddle.to_tensor([True, False]), "float32")
     np.testing.assert_array_equal(mask.numpy(), np.array([0, -1e9], "float32"))
     assert convert_dtype(paddle.float16) == "float16"
+
+
+def test_questions_that_code_for_paddle_asks_its_inner_modules():
+    with as_paddle():
+        from paddle.amp.auto_cast import amp_state
+        from paddle.framework import _current_expected_place, core
+        from paddle.nn.layer.layers import in_declarative_mode
+        from paddle.utils.download import _get_unique_endpoints
+    seen = []
+    paddle.jit.to_static(lambda x: [seen.append(in_declarative_mode()), x + 1][1])(paddle.ones([1]))
+    assert seen[0] is True and not in_declarative_mode()
+    with paddle.amp.auto_cast():
+        assert amp_state()
+    assert not amp_state()
+    assert _current_expected_place() == paddle.CPUPlace() and core.default_cpu_generator().place == paddle.CPUPlace()
+    assert _get_unique_endpoints(["a:1", "a:2", "b:1"]) == {"a:1", "b:1"}

@@ -152,6 +152,9 @@ def latest_dtype() -> dtypes.DType | None:
     return _latest
 
 
+amp_state = dispatch.casting_policy   # true inside such a block; what code for Paddle asks
+
+
 def is_autocast_enabled(device_type=None) -> bool:
     """True inside an auto_cast block of this thread that casts. device_type changes nothing."""
     return dispatch.casting_policy() is not None

@@ -83,3 +83,19 @@ def maxout(x, groups, axis=1, name=None):
         raise ValueError(explain("maxout", f"groups that divide the {sizes[axis]} channels", str(groups)))
     parts = reshape(x, (*sizes[:axis], sizes[axis] // groups, groups, *sizes[axis + 1:]))
     return max_of(parts, axis + 1)
+
+
+# names that Paddle's operators had and some arguments (act="hard_swish") still want
+_OLDER: dict[str, tuple[str, dict]] = {
+    "hard_shrink": ("hardshrink", {}), "hard_sigmoid": ("hardsigmoid", {"slope": 0.2}), "hard_swish": ("hardswish", {}),
+    "logsigmoid": ("log_sigmoid", {}), "swish": ("silu", {}), "tanh_shrink": ("tanhshrink", {})}
+
+
+def named(where: str, act: str | None):
+    """The function of an argument `act` of `where`: an op's name, or one it had in Paddle before. None: x as it is."""
+    if act is None:
+        return lambda x: x
+    name, attrs = _OLDER.get(act, (act, {}))
+    if name not in OPS:
+        raise ValueError(explain(where, "act as the name of an activation, e.g. 'relu'", repr(act)))
+    return lambda x: call(OPS[name], (x,), attrs)

@@ -19,6 +19,11 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
+def in_declarative_mode() -> bool:
+    """Whether ops are recorded, by a trace or into a Program. Code for Paddle asks for it here."""
+    return not in_dynamic_mode()
+
+
 class Layer:
     """A part of a model: assign parameters, tensors (as buffers) and layers to its attributes and define `forward`.
 

@@ -6,6 +6,7 @@ import numpy as np
 from gpuflow import dtypes
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
+from gpuflow.functional.activation import named
 from gpuflow.nn.functional import norm as F
 from gpuflow.nn.initializer import Constant, Normal
 from gpuflow.nn.layer import Layer
@@ -114,8 +115,7 @@ class BatchNorm(_BatchNormBase):
                  moving_variance_name=None, do_model_average_for_mean_and_var=True, use_global_stats=False,
                  trainable_statistics=False):
         Layer.__init__(self)
-        if act is not None and act not in OPS:
-            raise ValueError(explain("BatchNorm", "act as the name of an activation, e.g. 'relu'", repr(act)))
+        named("BatchNorm", act)
         if data_layout not in self.formats:
             raise ValueError(explain("BatchNorm", "data_layout 'NCHW' or 'NHWC'", repr(data_layout)))
         self._num_features, self._momentum, self._epsilon = num_channels, momentum, epsilon
@@ -126,10 +126,7 @@ class BatchNorm(_BatchNormBase):
         self.training = not is_test
 
     def forward(self, input):
-        from gpuflow.dispatch import call
-
-        out = super().forward(input)
-        return out if self._act is None else call(OPS[self._act], (out,))
+        return named("BatchNorm", self._act)(super().forward(input))
 
 
 class LayerNorm(Layer):

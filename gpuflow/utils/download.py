@@ -32,3 +32,11 @@ def get_path_from_url(url: str, root_dir: str, md5sum: str | None = None, check_
         raise FileNotFoundError(explain("download", f"a file at {path}", "none, and gpuflow fetches nothing",
                                         f"fetch {url} by other means and put it there"))
     return path
+
+
+def _get_unique_endpoints(trainer_endpoints) -> set:
+    """The first address of each machine: who would fetch for the others there."""
+    first: dict[str, str] = {}
+    for endpoint in trainer_endpoints:
+        first.setdefault(endpoint.partition(":")[0], endpoint)
+    return set(first.values())

@@ -107,6 +107,17 @@ def test_batch_norms_parameters_and_buffers():
         "BatchNorm1D(num_features=2, momentum=0.9, epsilon=1e-05, data_format=NLC)")
 
 
+@pytest.mark.parametrize(("act", "expected"), [   # Paddle 3.3.1 on these numbers, epsilon 0
+    ("swish", [-0.23841, -0.23227, 0.17233, 6.99362]), ("hard_swish", [-0.33333, -0.26833, 0.165, 7.0]),
+    ("hard_sigmoid", [0.1, 0.36, 0.56, 1.0]), ("logsigmoid", [-2.12693, -1.10319, -0.55436, -0.00091]),
+    ("tanh_shrink", [-1.03597, -0.09563, 0.00869, 6.0]), ("hard_shrink", [-2.0, -0.7, 0.0, 7.0])])
+def test_batch_norm_takes_activations_by_their_older_names(act, expected):
+    layer = paddle.nn.BatchNorm(1, act=act, epsilon=0.0)
+    layer.eval()
+    x = paddle.to_tensor([[-2.0], [-0.7], [0.3], [7.0]])
+    np.testing.assert_allclose(layer(x).numpy()[:, 0], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_low_precision_is_computed_in_float32(dtype):
     layer = paddle.nn.BatchNorm2D(2)

@@ -65,3 +65,18 @@ def test_what_is_refused():
         models.DenseNet(100)
     with pytest.raises(ValueError, match=r"scale among.*act among"):
         models.ShuffleNetV2(0.3)
+
+
+def test_a_subclass_of_resnet_builds_its_layers():
+    class Smaller(models.ResNet):
+        def __init__(self):
+            super().__init__(models.resnet.BottleneckBlock, 50, num_classes=3)
+            self.inplanes = 64
+            self.layer1 = self._make_layer(models.resnet.BottleneckBlock, 64, 1)
+            self.layer2 = self._make_layer(models.resnet.BottleneckBlock, 128, 1, stride=2, dilate=True)
+            self.layer3, self.layer4 = gpuflow.nn.Identity(), gpuflow.nn.Identity()
+            self.fc = gpuflow.nn.Linear(self.inplanes, 3)
+
+    net = Smaller()
+    assert net.dilation == 2 and net.inplanes == 512
+    assert net(gpuflow.ones([1, 3, 32, 32])).shape == [1, 3]

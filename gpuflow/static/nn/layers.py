@@ -9,8 +9,9 @@ import math
 
 from gpuflow import unique_name
 from gpuflow.autograd.py_layer import PyLayer
-from gpuflow.dispatch import call, in_dynamic_mode
+from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
+from gpuflow.functional.activation import named
 from gpuflow.functional.creation import assign, full
 from gpuflow.functional.manipulation import flatten
 from gpuflow.functional.math import add_n
@@ -31,7 +32,6 @@ from gpuflow.nn.norm import (
     LayerNorm,
     SpectralNorm,
 )
-from gpuflow.ops.registry import OPS
 from gpuflow.static.calls import with_own_gradient
 
 __all__ = ["batch_norm", "bilinear_tensor_product", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose",
@@ -58,14 +58,6 @@ def _made(kind: str, name: str | None, layer_class, *args, **kwargs):
     """A layer whose parameters' names start with `name`, or with `kind` and a number."""
     with unique_name.guard(_Called(kind, name)):
         return layer_class(*args, **kwargs)
-
-
-def _activated(x, act: str | None):
-    if act is None:
-        return x
-    if act not in OPS:
-        raise ValueError(explain("act", "the name of an activation, e.g. 'relu'", repr(act)))
-    return call(OPS[act], (x,))
 
 
 def _known(where: str, sizes) -> list[int]:
@@ -95,7 +87,7 @@ def fc(x, size, num_flatten_dims=1, weight_attr=None, bias_attr=None, activation
         wide = _known("fc", one.shape[axis:])
         part = _made("", layer.full_name(), Linear, math.prod(wide), size, attr, bias_attr if k == 0 else False)
         sums.append(part(one if len(wide) == 1 else flatten(one, axis)))
-    return _activated(sums[0] if len(sums) == 1 else add_n(sums), activation)
+    return named("act", activation)(sums[0] if len(sums) == 1 else add_n(sums))
 
 
 def embedding(input, size, is_sparse=False, is_distributed=False, padding_idx=None, param_attr=None, dtype="float32"):
@@ -128,7 +120,7 @@ def _convolved(kind, layer_class, x, filters, size, stride, padding, dilation, g
     (channels,) = _known(kind, [x.shape[-1 if last else 1]])
     layer = _made(kind, name, layer_class, channels, filters, size, stride, padding, dilation, groups or 1,
                   weight_attr=param_attr, bias_attr=bias_attr, data_format=data_format)
-    return _activated(layer(x), act)
+    return named("act", act)(layer(x))
 
 
 def deform_conv2d(x, offset, mask, num_filters, filter_size, stride=1, padding=0, dilation=1, groups=1,
@@ -176,7 +168,7 @@ def _upsampled(kind, layer_class, x, filters, output_size, size, padding, stride
             per_axis(kind, "dilation", dilation, rank), pairs)]
     layer = _made(kind, name, layer_class, channels, filters, size, stride, padding, dilation=dilation,
                   groups=groups or 1, weight_attr=param_attr, bias_attr=bias_attr, data_format=data_format)
-    return _activated(layer(x, output_size), act)
+    return named("act", act)(layer(x, output_size))
 
 
 def batch_norm(input, act=None, is_test=False, momentum=0.9, epsilon=1e-05, param_attr=None, bias_attr=None,
@@ -200,7 +192,7 @@ def layer_norm(input, scale=True, shift=True, begin_norm_axis=1, epsilon=1e-05, 
     sizes = _known("layer_norm", input.shape[begin_norm_axis:])
     layer = _made("layer_norm", name, LayerNorm, sizes, epsilon, weight_attr=param_attr if scale else False,
                   bias_attr=bias_attr if shift else False)
-    return _activated(layer(input), act)
+    return named("act", act)(layer(input))
 
 
 def group_norm(input, groups, epsilon=1e-05, param_attr=None, bias_attr=None, act=None, data_layout="NCHW", name=None):
@@ -208,7 +200,7 @@ def group_norm(input, groups, epsilon=1e-05, param_attr=None, bias_attr=None, ac
     (channels,) = _known("group_norm", [input.shape[1 if data_layout == "NCHW" else -1]])
     layer = _made("group_norm", name, GroupNorm, groups, channels, epsilon, weight_attr=param_attr, bias_attr=bias_attr,
                   data_format=data_layout)
-    return _activated(layer(input), act)
+    return named("act", act)(layer(input))
 
 
 def instance_norm(input, epsilon=1e-05, param_attr=None, bias_attr=None, name=None):
@@ -245,7 +237,8 @@ def prelu(x, mode, param_attr=None, data_format="NCHW", name=None):
 def bilinear_tensor_product(x, y, size, act=None, name=None, param_attr=None, bias_attr=None):
     """x weight[o] y + bias[o] for each o: [N, size]. x: [N, I]; y: [N, J]; see `nn.Bilinear`."""
     sizes = _known("bilinear_tensor_product", [x.shape[1], y.shape[1]])
-    return _activated(_made("bilinear_tensor_product", name, Bilinear, *sizes, size, param_attr, bias_attr)(x, y), act)
+    layer = _made("bilinear_tensor_product", name, Bilinear, *sizes, size, param_attr, bias_attr)
+    return named("act", act)(layer(x, y))
 
 
 def spectral_norm(weight, dim=0, power_iters=1, eps=1e-12, name=None):
@@ -263,7 +256,8 @@ def row_conv(input, future_context_size, param_attr=None, act=None):
     layer = _made("row_conv", None, Layer)
     layer.weight = layer.create_parameter([future_context_size + 1, wide], param_attr, input.dtype)
     filters = layer.weight.transpose([1, 0]).reshape([wide, 1, -1])
-    return _activated(F.conv1d(input, filters, padding=[0, future_context_size], groups=wide, data_format="NLC"), act)
+    seen = F.conv1d(input, filters, padding=[0, future_context_size], groups=wide, data_format="NLC")
+    return named("act", act)(seen)
 
 
 def nce(input, label, num_total_classes, sample_weight=None, param_attr=None, bias_attr=None, num_neg_samples=None,

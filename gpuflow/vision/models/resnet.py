@@ -68,23 +68,27 @@ class ResNet(Classifier):
         self.bn1 = nn.BatchNorm2D(64)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2D(3, stride=2, padding=1)
-        before = 64
+        self.groups, self.base_width, self.inplanes, self.dilation = groups, width, 64, 1
         for i, count in enumerate(_DEPTHS[depth]):
-            planes, stride = 64 << i, 1 if i == 0 else 2
-            after, blocks = planes * block.expansion, []
-            for k in range(count):
-                step = stride if k == 0 else 1
-                shortcut = None
-                if step != 1 or before != after:
-                    shortcut = nn.Sequential(nn.Conv2D(before, after, 1, stride=step, bias_attr=False),
-                                             nn.BatchNorm2D(after))
-                blocks.append(block(before, planes, step, shortcut, groups, width))
-                before = after
-            self.add_sublayer(f"layer{i + 1}", nn.Sequential(*blocks))
+            self.add_sublayer(f"layer{i + 1}", self._make_layer(block, 64 << i, count, 1 if i == 0 else 2))
         if with_pool:
             self.avgpool = nn.AdaptiveAvgPool2D((1, 1))
         if num_classes > 0:
-            self.fc = nn.Linear(before, num_classes)
+            self.fc = nn.Linear(self.inplanes, num_classes)
+
+    def _make_layer(self, block, planes, blocks, stride=1, dilate=False):
+        """That many blocks, the first with the stride; on top of `inplanes` channels, which are the blocks' own
+        afterwards. dilate: as many pixels as before, seen through wider gaps. Subclasses build theirs with it."""
+        before, self.inplanes, dilation = self.inplanes, planes * block.expansion, self.dilation
+        if dilate:
+            self.dilation, stride = self.dilation * stride, 1
+        shortcut = None
+        if stride != 1 or before != self.inplanes:
+            shortcut = nn.Sequential(nn.Conv2D(before, self.inplanes, 1, stride=stride, bias_attr=False),
+                                     nn.BatchNorm2D(self.inplanes))
+        first = block(before, planes, stride, shortcut, self.groups, self.base_width, dilation, nn.BatchNorm2D)
+        return nn.Sequential(first, *(block(self.inplanes, planes, groups=self.groups, base_width=self.base_width)
+                                      for _ in range(1, blocks)))
 
     def _features(self, x):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

@@ -48,6 +48,12 @@ def test_errors_of_other_things_stay_as_they_are():
     assert not hasattr(raised.value, "__notes__")
 
 
+def test_a_module_does_not_cover_a_function_of_its_name():
+    with as_paddle():
+        from paddle.amp.auto_cast import auto_cast
+    assert gpuflow.amp.auto_cast is auto_cast
+
+
 def test_the_inner_of_two_ends_nothing():
     with as_paddle():
         with as_paddle():

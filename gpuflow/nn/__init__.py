@@ -37,9 +37,9 @@ _ALSO = {f"{name}{axes}d": globals()[f"{name}{axes}D"] for axes in (1, 2, 3) for
     "AdaptiveMaxPool", "CircularPad", "ConstantPad", "Conv", "LPPool", "ReflectionPad", "ReplicationPad")
     if f"{name}{axes}D" in globals()}
 globals().update(_ALSO)
-# and its code has these modules in nn.layer, where nn.layer.layers is what has Layer
+# and its nn.layer is a folder of these modules, of which nn.layer.layers has Layer
 vars(layer).update(activation=activation, common=common, container=container, conv=conv, layers=layer, loss=loss,
-                   norm=norm, pooling=pooling, rnn=rnn, transformer=transformer, vision=vision)
+                   norm=norm, pooling=pooling, rnn=rnn, transformer=transformer, vision=vision, __path__=[])
 Module, ModuleDict, ModuleList = Layer, container.LayerDict, container.LayerList
 
 __all__ = ["ClipGradByAdaptiveNorm", "ClipGradByGlobalNorm", "ClipGradByNorm", "ClipGradByValue", "Layer", "Module",

@@ -7,7 +7,6 @@ import sys
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 
 STAND_IN = os.path.join(os.path.dirname(__file__), "stand_in")   # holds a paddle.py, for processes started from here
@@ -61,18 +60,27 @@ class _Finder(MetaPathFinder, Loader):
     def find_spec(self, fullname, path=None, target=None):
         if fullname.partition(".")[0] != "paddle":
             return None
-        if find_spec(_ours(fullname)) is None:
+        found = _module("gpuflow" + fullname.removeprefix("paddle"))
+        if found is None:
             raise ModuleNotFoundError(f"gpuflow has no module for {fullname}. {_NOTE}", name=fullname)
-        return ModuleSpec(fullname, self)
+        return ModuleSpec(fullname, self, loader_state=found)
 
     def exec_module(self, module):
-        name = module.__name__
-        sys.modules[name] = ours = import_module(_ours(name))
-        if not hasattr(ours, "__path__"):   # Python looks for nothing below a file, but Paddle may have a folder there
-            for child, value in vars(ours).items():
-                if isinstance(value, ModuleType) and value.__name__.startswith("gpuflow."):
-                    sys.modules[f"{name}.{child}"] = value
+        name, ours = module.__name__, module.__spec__.loader_state
+        # All that is loaded below has its name at once: were it found later, Python would put it into `ours`, over a
+        # function of that name (amp.auto_cast).
+        sys.modules.update({name + other.removeprefix(ours.__name__): value for other, value in sys.modules.items()
+                            if f"{other}.".startswith(f"{ours.__name__}.")})
+        sys.modules[name] = ours
 
 
-def _ours(name: str) -> str:
-    return "gpuflow" + name.removeprefix("paddle")
+def _module(name: str) -> ModuleType | None:
+    """The module of that name, or the one that its parent knows by it."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+    parent, _, child = name.rpartition(".")
+    known = getattr(sys.modules[parent], child, None)
+    return known if isinstance(known, ModuleType) else None

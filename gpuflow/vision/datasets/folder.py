@@ -1,18 +1,25 @@
 """Pictures in folders."""
 from pathlib import Path
 
+import numpy as np
+
 from gpuflow.errors import explain
 from gpuflow.io.dataset import Dataset
+from gpuflow.tensor import to_tensor
+from gpuflow.vision.image import get_image_backend
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 def open_picture(path):
-    """The file as a PIL image in RGB."""
+    """The file in RGB, as what `vision.get_image_backend()` says."""
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return picture.convert("RGB")
+    with Image.open(path) as opened:
+        picture, backend = opened.convert("RGB"), get_image_backend()
+    if backend == "pil":
+        return picture
+    return np.asarray(picture) if backend == "cv2" else to_tensor(np.asarray(picture).transpose(2, 0, 1))
 
 
 def _files(where, folder, extensions, is_valid_file) -> list:
@@ -26,8 +33,8 @@ def _files(where, folder, extensions, is_valid_file) -> list:
 class DatasetFolder(Dataset):
     """(sample, number of its class) from root/<class>/..., the classes' folders sorted by name.
 
-    loader(path): reads a file (default: PIL, RGB). extensions: the files that count; or is_valid_file(path). transform:
-    applied to the sample. classes, class_to_idx, samples and targets tell what was found.
+    loader(path): reads a file (default: with Pillow, RGB). extensions: the files that count; or is_valid_file(path).
+    transform: applied to the sample. classes, class_to_idx, samples and targets tell what was found.
     """
 
     def __init__(self, root, loader=None, extensions=None, transform=None, is_valid_file=None):

@@ -7,6 +7,7 @@ import numpy as np
 
 from gpuflow.errors import explain
 from gpuflow.io.dataset import Dataset
+from gpuflow.vision.image import known_backend
 
 
 def read_idx(path, axes) -> np.ndarray:
@@ -23,24 +24,25 @@ def read_idx(path, axes) -> np.ndarray:
 
 
 class MNIST(Dataset):
-    """(picture float32 [28, 28] of 0 to 255, label int64 [1]) from the IDX files image_path and label_path.
+    """(picture [28, 28], label int64 [1]) from the IDX files image_path and label_path.
 
-    mode: "train" or "test", a note of which files these are. transform: applied to the picture. backend: "cv2" (None):
-    arrays; "pil": PIL images. download is taken and does nothing: both paths are needed.
+    mode: "train" or "test", a note of which files these are. transform: applied to the picture. backend: "cv2":
+    arrays, "pil": PIL images of 0 to 255; None: `vision.get_image_backend()`. download is taken and does nothing: both
+    paths are needed.
     """
 
     NAME = "mnist"
 
     def __init__(self, image_path=None, label_path=None, mode="train", transform=None, download=True, backend=None):
-        if mode.lower() not in ("train", "test") or backend not in (None, "cv2", "pil"):
-            raise ValueError(explain(type(self).__name__, "mode 'train' or 'test' and backend 'cv2' or 'pil'",
-                                     f"{mode!r}, {backend!r}"))
+        if mode.lower() not in ("train", "test"):
+            raise ValueError(explain(type(self).__name__, "mode 'train' or 'test'", repr(mode)))
         for what, path in (("image_path", image_path), ("label_path", label_path)):
             if path is None or not Path(path).is_file():
                 raise FileNotFoundError(explain(
                     f"{type(self).__name__}({what}=...)", f"an IDX file of {self.NAME}: gpuflow downloads nothing",
                     repr(path), "fetch train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz (or t10k-...) yourself"))
-        self.mode, self.transform, self.backend = mode.lower(), transform, backend
+        self.mode, self.transform = mode.lower(), transform
+        self.backend = known_backend(type(self).__name__, backend, ("pil", "cv2"))
         self.images, self.labels = read_idx(image_path, 3), read_idx(label_path, 1).astype(np.int64)
         if len(self.images) != len(self.labels):
             raise ValueError(explain(type(self).__name__, "as many labels as pictures",

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from gpuflow_kernels.norm import global_norm
+from gpuflow_kernels.rows import merged
 from gpuflow_kernels.update import CLIP_GROUP, DENSE, SPARSE, rules
 from gpuflow_kernels.update.cases import Problem, every_strategy, on_host
 from gpuflow_kernels.update.rules import RULES
+from tests.kernels.test_step import MIX, compare, mixed
 
 pytestmark = pytest.mark.gpu
 
@@ -34,6 +36,27 @@ def test_every_rule_with_every_strategy(rule, cupy):
 def test_dtypes(dtype, master, ema, cupy):
     problem = Problem(rules.adamw, dtype=dtype, master=master, ema=ema, columns=every_strategy(9, 1), xp=cupy)
     problem.check_step(ema_decay=0.9)
+
+
+@pytest.mark.parametrize(("rule", "kinds"), [(rules.adamw, MIX), (rules.lamb, MIX[::2])],
+                         ids=lambda x: getattr(x, "name", ""))
+def test_one_launch_over_several_dtypes(rule, kinds, cupy):
+    here, run = mixed(rule, kinds)
+    there, run_there = mixed(rule, kinds, xp=cupy, placed=cupy.asarray)
+    for _ in range(3):
+        here.run(0.1, **run)
+        there.run(0.1, **run_there)
+    np.testing.assert_allclose(float(there.norm(0)), here.norm(0), rtol=1e-12)
+    compare(there, here)
+
+
+def test_rows_that_come_several_times(cupy):
+    rng = np.random.default_rng(0)
+    ids, values = rng.integers(-1, 300, 5000), rng.standard_normal((5000, 70)).astype(np.float32)
+    found, sums = (a.get() for a in merged(cupy, cupy.asarray(ids), cupy.asarray(values)))
+    table = np.zeros((300, 70), np.float32)
+    np.add.at(table, ids[ids >= 0], values[ids >= 0])
+    assert (sums[found >= 0] == table[np.unique(ids[ids >= 0])]).all()
 
 
 def test_sparse_rows(cupy):

@@ -6,6 +6,7 @@ import pytest
 from gpuflow_kernels.norm import global_norm, row_norms
 from gpuflow_kernels.norm.global_norm import reference
 from gpuflow_kernels.registry import KERNELS
+from tests.kernels.host import device
 
 
 @pytest.mark.parametrize(
@@ -13,6 +14,9 @@ from gpuflow_kernels.registry import KERNELS
 )
 def test_every_row_of_the_kernel_table(kernel, case, engine):
     kernel.cases[case](engine=engine)
+    for order in device.ORDERS[1:] if isinstance(engine, device.HostDevice) else ():
+        engine.order = order
+        kernel.cases[case](engine=engine)
 
 
 def test_a_hundred_million_small_values():

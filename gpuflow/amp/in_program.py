@@ -12,11 +12,12 @@ FLOAT32 = {"dtype": dtypes.float32}
 
 class LossScale:
     """scaler: has the settings and the formula. tensors: the scale, and where it is dynamic its two counts, each of
-    shape [1]; the startup program fills them, and they are saved with the program's parameters."""
+    shape [1]; the startup program fills them, and they are saved with the program's parameters. used: the scale as it
+    was when the last loss was scaled, a Variable: one step adapts the tensor before another optimizer takes its own."""
 
     def __init__(self, scaler, numbers):
         self.scaler = scaler
-        self.dynamic = scaler.is_use_dynamic_loss_scaling()
+        self.dynamic, self.used = scaler.is_use_dynamic_loss_scaling(), None
         self.tensors = [global_variable([1], number, kind, persistable=True, name=unique_name.generate(name))
                         for name, number, kind in zip(NAMES, numbers, ("float32", "int32", "int32"))
                         if self.dynamic or name == NAMES[0]]
@@ -24,21 +25,22 @@ class LossScale:
     def scaled(self, loss):
         """The loss times the scale, in float32 where it has two bytes."""
         with dispatch.casting(None):
-            scale = dispatch.call(OPS["reshape"], (self.tensors[0],), {"shape": ()})
+            self.used = dispatch.call(OPS["assign"], (self.tensors[0],))
+            scale = dispatch.call(OPS["reshape"], (self.used,), {"shape": ()})
             if loss.dtype.itemsize == 2:
                 loss = dispatch.call(OPS["cast"], (loss,), FLOAT32)
             return dispatch.call(OPS["multiply"], (loss, scale))
 
-    def step(self, optimizer, given: dict, tensors) -> None:
+    def step(self, optimizer, given: dict, used, tensors) -> None:
         """A step of the optimizer with scaled gradients, and what it does to the scale. Nothing waits.
 
-        given: {id(parameter): gradient}. tensors: those of the scope that the step is taken in.
+        given: {id(parameter): gradient}. used: the array of `self.used`. tensors: those of the scope of the step.
         """
-        arrays = [tensor._array for tensor in tensors]
-        xp, scale = device.module_of(arrays[0]), arrays[0].astype("float64")
-        found = xp.asarray(optimizer._step_under(1.0 / scale.reshape(()), given))
+        found = optimizer._step_under(1.0 / used.astype("float64").reshape(()), given)
         if self.dynamic:
-            for tensor, number in zip(tensors, self.scaler.adapted(found, scale, *arrays[1:], xp.where)):
+            xp, (scale, good, bad) = device.module_of(used), [tensor._array for tensor in tensors]
+            numbers = self.scaler.adapted(xp.asarray(found), scale.astype("float64"), good, bad, xp.where)
+            for tensor, number in zip(tensors, numbers):
                 tensor._write(number)
 
     def minimize(self, optimizer, *args, **kwargs):

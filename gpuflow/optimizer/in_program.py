@@ -5,6 +5,8 @@ the layers hold; for any other scope the optimizer has a twin over that scope's 
 """
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from gpuflow.dtypes import float32
 from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
@@ -13,8 +15,17 @@ from gpuflow.static.backward import append_backward
 from gpuflow.static.operators import Operator
 from gpuflow.static.program import Program, default_main_program
 from gpuflow.static.scope import Scope
-from gpuflow.static.value import Variable
+from gpuflow.static.value import Value, Variable
 from gpuflow.tensor import Tensor
+
+
+class Scaled(NamedTuple):
+    """What a step knows of the loss's scale. scale: an amp.in_program.LossScale; used: the scale that the loss was
+    multiplied by; tensors: what its own mean here."""
+
+    scale: Any
+    used: Value
+    tensors: list[Value]
 
 
 class Step(Operator):
@@ -22,18 +33,18 @@ class Step(Operator):
 
     outputs: the rate and the norm of the gradients as they were in this step, then each gradient after the clip. Only
     those that somebody fetches are worked out.
-    scale: of the loss, or None: an amp.in_program.LossScale. scale_values: what its tensors are here.
+    scaled: None where the loss is not.
     """
 
     effect = training = True
 
-    def __init__(self, optimizer, pairs, outputs, scale=None, scale_values=()):
+    def __init__(self, optimizer, pairs, outputs, scaled: Scaled | None = None):
         super().__init__(optimizer.type, [g for _, g in pairs], outputs,
                          {"parameters": [p.name for p, _ in pairs]})
-        self.optimizer, self.steps_of, self.scale, self.scale_values = optimizer, pairs, scale, scale_values
+        self.optimizer, self.steps_of, self.scaled = optimizer, pairs, scaled
 
     def reads(self):
-        return [*super().reads(), *self.scale_values]
+        return [*super().reads(), *(() if self.scaled is None else (self.scaled.used, *self.scaled.tensors))]
 
     def __str__(self):
         return f"- = {self.type} step({', '.join(p.name for p, _ in self.steps_of)})"
@@ -47,7 +58,8 @@ class Step(Operator):
         grads = [plan.at(g) for g in self.inputs]
         rate, norm, *clipped = [plan.at(v) if plan.wants(v) else None for v in self.outputs]
         fetches_clipped = any(i is not None for i in clipped)
-        scale, scale_values = self.scale, self.scale_values
+        scaled = self.scaled
+        used = None if scaled is None else plan.at(scaled.used)
 
         def step(env):
             run = env[0]
@@ -58,17 +70,16 @@ class Step(Operator):
                 env[rate] = run.xp.asarray(worker.get_lr(), "float32")
             if norm is not None:
                 worker.measure_grad_norm = True
-            of_scale = [run.tensor(v) for v in scale_values]
             if fetches_clipped:
-                factor = 1.0 if scale is None else 1.0 / float(of_scale[0]._array.item())
+                factor = 1.0 if used is None else 1.0 / float(env[used].item())
                 true = {k: g if g is None else strategies.scaled(g, factor) for k, g in given.items()}
                 for i, g in zip(clipped, _clipped(worker, tensors, true)):
                     if i is not None:
                         env[i] = g
-            if scale is None:
+            if scaled is None:
                 worker._step(set(given), given)
             else:
-                scale.step(worker, given, of_scale)
+                scaled.scale.step(worker, given, env[used], [run.tensor(v) for v in scaled.tensors])
             if norm is not None:
                 env[norm] = worker.last_grad_norm._array.astype("float32")
         return step
@@ -123,7 +134,7 @@ def backward(optimizer, loss, parameters=None, no_grad_set=None) -> list:
 
 
 def apply_gradients(optimizer, pairs, scale=None) -> list:
-    """Appends a step with these gradients, [(parameter, Variable)]; returns [its operator]. scale: see Step.
+    """Appends a step with these gradients, [(parameter, Variable)]; returns [its operator]. scale: that of the loss.
 
     Beside the gradients a run can fetch "learning_rate_<k>", "grad_norm_<k>" (before the clip) and
     "<parameter>@GRAD@CLIP", k counting a program's optimizers.
@@ -143,5 +154,6 @@ def apply_gradients(optimizer, pairs, scale=None) -> list:
         name = f"{p.name}@GRAD@CLIP"
         outputs.append(program.variable(program.free(name) if name in program.values else name, g.shape, g.dtype,
                                         exact=True)._value)
-    tensors = () if scale is None else [program.capture(tensor) for tensor in scale.tensors]
-    return [program.current_block().append(Step(optimizer, values, outputs, scale, tensors))]
+    scaled = None if scale is None else Scaled(scale, program.value_of(scale.used),
+                                               [program.capture(tensor) for tensor in scale.tensors])
+    return [program.current_block().append(Step(optimizer, values, outputs, scaled))]

@@ -5,8 +5,10 @@ import pytest
 import gpuflow as paddle
 from gpuflow import nn, optimizer as optim, static
 from gpuflow.static import amp
+from tests.amp.conftest import place as one_place
 from tests.amp.test_training import Net
 
+place = one_place    # a fixture
 LEVELS = [("O1", "float16"), ("O1", "bfloat16"), ("O2", "float16"), ("O2", "bfloat16"), ("OD", "float16")]
 SCALES = dict(init_loss_scaling=1024.0, incr_every_n_steps=2, decr_ratio=0.25)
 STEPS, OVERFLOW = 6, 3
@@ -165,7 +167,7 @@ def test_scale_and_counts_are_saved_and_every_scope_has_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("dynamic", [True, False])
-def test_a_step_with_an_overflow_changes_nothing_but_the_scale(dynamic):
+def test_a_step_with_an_overflow_changes_nothing_but_the_scale(dynamic, place):
     _, optimizer = regression(optim.Adam, use_dynamic_loss_scaling=dynamic)
     exe, scale = static.Executor(), optimizer.get_loss_scaling()
     exe.run(static.default_startup_program())
@@ -175,6 +177,21 @@ def test_a_step_with_an_overflow_changes_nothing_but_the_scale(dynamic):
     assert not np.array_equal(seen[2][0], seen[1][0])
     assert [s.item() for _, s in seen] == ([1024.0, 256.0, 256.0] if dynamic else [1024.0] * 3)
     assert optimizer.skipped_steps == 1    # what the decorated optimizer does not say itself is asked of the one in it
+
+
+def test_two_optimizers_under_one_scale_divide_by_what_their_losses_were_multiplied_by():
+    x, scaler = static.data("x", [None, 3], "float32"), paddle.amp.GradScaler(**SCALES | {"incr_every_n_steps": 1})
+    losses = [nn.Linear(3, 1, weight_attr=paddle.ParamAttr(initializer=nn.initializer.Constant(0.5)))(x).mean()
+              for _ in range(2)]
+    scaled = [scaler.scale(loss) for loss in losses]
+    for loss, weight in zip(scaled, static.default_main_program().all_parameters()[::2]):
+        scaler.minimize(optim.SGD(0.1, parameters=[weight]), loss)
+    exe = static.Executor()
+    exe.run(static.default_startup_program())
+    first, _, second, _ = exe.run(feed=FINE, fetch_list=static.default_main_program().all_parameters())
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, 0.4, rtol=1e-6)
+    assert scaler.state_dict()["scale"] == 4096.0
 
 
 def test_what_a_run_can_fetch_is_without_the_scale():

@@ -191,19 +191,21 @@ class _Bound:
             for step in self.one_by_one:
                 step(env)
             return
-        xp, on_cpu = self.xp, self.on_cpu
+        xp = self.xp
         arrays = [leaf.array(env, xp) for leaf in self.leaves]
         outputs = [xp.empty(run.shape, kind) for _, kind in self.outputs]
-        sums = []
-        for (_, kind, slot), size in zip(self.sums, self.sum_sizes):
-            into = env[slot] if slot and on_cpu else None
-            sums.append(xp.empty(env[size] if on_cpu else run.shape, kind) if into is None else into)
-        run(arrays, outputs, sums)
+        if self.on_cpu:
+            slots = [env[slot] if slot else None for _, _, slot in self.sums]
+            sums = [xp.empty(env[size], kind) if slot is None else slot
+                    for (_, kind, _), size, slot in zip(self.sums, self.sum_sizes, slots)]
+            run(arrays, outputs, sums)
+        else:
+            whole = [xp.empty(run.shape, kind) for _, kind, _ in self.sums]
+            run(arrays, [*outputs, *whole], ())
+            sums = [fit(xp, a, env[size], a.dtype) for a, size in zip(whole, self.sum_sizes)]
         del arrays
-        for (place, _), a in zip(self.outputs, outputs):
+        for (place, *_), a in zip((*self.outputs, *self.sums), (*outputs, *sums)):
             env[place] = a
-        for (place, kind, _), a, size in zip(self.sums, sums, self.sum_sizes):
-            env[place] = a if on_cpu else fit(xp, a, env[size], kind)
         for rest in self.rests:
             rest(env)
         for place, source in self.asked:

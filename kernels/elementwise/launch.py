@@ -67,8 +67,9 @@ class _GpuRun:
 
     def __call__(self, arrays, outputs, sums):
         if not self.empty:
-            pointers = np.zeros(1, [("address", np.uint64, (len(arrays) + len(outputs),))])
-            pointers["address"] = [a.data.ptr for a in (*arrays, *outputs)]
+            every = (*arrays, *outputs)
+            pointers = np.zeros(1, [("address", np.uint64, (len(every),))])
+            pointers["address"] = [a.data.ptr for a in every]
             self.function((self.blocks,), (THREADS,), (self.layout, pointers))
 
 

@@ -80,6 +80,20 @@ def test_many_arrays_get_a_loop_each():
         np.testing.assert_array_equal(out, x * np.float32(k + 2) if k < 4 else y + x * np.float32(6))
 
 
+def test_functions_of_truth_and_of_bits_compile():
+    x, y = array(40), array(40, seed=1)
+    x[:4], y[2:6] = [np.nan, np.inf, -np.inf, 0], [np.inf, np.nan, 0, -1]
+    names = ("logical_and", "logical_xor", "logical_not", "isinf", "isfinite", "sign", "fmax")
+    lines = tuple(Line(name, (0, 1)[:getattr(np, name).nin], F, getattr(np, name).resolve_dtypes(
+        (*[np.dtype("float32")] * getattr(np, name).nin, None))[-1].name) for name in names)
+    bits = (Line("bitwise_or", (2, 5), ("bool", "bool"), "bool"), Line("add", (2, 0), F, "float32"))
+    outs = run(Chain(F, (*lines, *bits), tuple(range(2, 11))), x, y)
+    for name, out in zip(names, outs):
+        np.testing.assert_array_equal(out, getattr(np, name)(*(x, y)[:getattr(np, name).nin]), err_msg=name)
+    np.testing.assert_array_equal(outs[-2], outs[0] | outs[3])
+    np.testing.assert_array_equal(outs[-1], outs[0] + x)
+
+
 def test_text_for_a_gpu_says_the_same_formula():
     assert "float32(where((t2 > float32(0.0)) | (t2 != t2), t2, float32(0.0)))" in cuda_text(BIAS_RELU, False)
     assert "float32(where((t2 > float32(0.0)) | (t2 != t2), t2, float32(0.0)))" in numba_text(BIAS_RELU, (True, True))

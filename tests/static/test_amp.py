@@ -315,7 +315,7 @@ def test_a_cast_program_with_dropout_and_branches_has_a_form_for_testing():
     x = static.data("x", [None, 3], "float32")
     h = nn.functional.dropout(nn.Linear(3, 4)(x), 0.5)
     positive = (h.mean() > 0).all()
-    y = static.nn.cond(positive, lambda: h * 2, lambda: h - 1)
+    y = static.nn.cond(positive, lambda: nn.functional.dropout(h, 0.5), lambda: nn.functional.dropout(h - 1, 0.5))
     loss = (y * y).mean()
     amp.decorate(optim.SGD(0.1), **SCALES).minimize(loss)
     main = static.default_main_program()
@@ -341,9 +341,11 @@ def test_casting_after_backward_is_refused_and_casting_twice_changes_nothing():
         optim.SGD(0.1).minimize(loss)
         main = static.default_main_program()
         before = list(main.global_block().ops)
-        with pytest.raises(RuntimeError, match="decorate before minimize"):
-            amp.decorate(optim.SGD(0.1)).minimize(loss)
+        for level in ("O1", "O2"):
+            with pytest.raises(RuntimeError, match="decorate before minimize"):
+                amp.decorate(optim.SGD(0.1), level=level).minimize(loss)
         assert main.global_block().ops == before
+        assert {p.dtype.name for p in main.all_parameters()} == {"float32"}
 
 
 def test_decorating_a_model_that_was_called_is_refused():

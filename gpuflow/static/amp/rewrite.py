@@ -30,24 +30,24 @@ class Rewrite:
     """One casting of a program. policy: of auto_cast. guarded: only what fp16_guard marked. wide_names: names of
     Variables whose operators compute in float32.
 
-    place_of: {id(Value): the one that took its place}.
+    place_of: {id(Value): the one that took its place}. moved: {id(inner block): (its twin, such a dict for it)}.
     """
 
     def __init__(self, program: Program, policy, guarded: bool = False, wide_names=()):
         self.program, self.policy, self.guarded, self.wide_names = program, policy, guarded, frozenset(wide_names)
         self.place_of: dict[int, Value] = {}
+        self.moved: dict[int, tuple[Block, dict[int, Value]]] = {}
 
     def run(self) -> set[str]:
         """Casts the program; returns the names of the parameters that are kept in the low type."""
         program, block = self.program, self.program.global_block()
         before = list(block.ops)
         low = self._low_parameters() if self.policy.level == "O2" else []
-        undo = program.mark()
-        for tensor in low:
-            convert_tensor(tensor, None, self.policy.dtype)
-        for value in list(program.values.values()):
-            if value.home is not None and value.home.dtype is not value.dtype:
-                self._replace(value, value.home.dtype)
+        undo, ids = program.mark(), {id(tensor) for tensor in low}
+        for value in [v for v in program.values.values() if v.home is not None]:
+            kind = self.policy.dtype if id(value.home) in ids else value.home.dtype
+            if kind is not value.dtype:
+                self._replace(value, kind)
         block.ops = []
         at = [0]     # where each operator of before begins now
         try:
@@ -59,6 +59,8 @@ class Rewrite:
             undo()
             block.ops = before
             raise
+        for tensor in low:
+            convert_tensor(tensor, None, self.policy.dtype)
         self._rename(at)
         program.version += 1
         return {tensor.name for tensor in low}
@@ -118,6 +120,7 @@ class Rewrite:
         def inside(inner: Block) -> Block:
             twin = self.program.blocks[inner.idx] = Block(self.program, inner.idx, inner.parent)
             twin.ops = [o.moved(wide, inside) for o in inner.ops]
+            self.moved[id(inner)] = twin, wide
             return twin
 
         return operator.moved(wide, inside)
@@ -145,11 +148,13 @@ class Rewrite:
         program.calls = [self._call_now(call, at) for call in program.calls]
 
     def _call_now(self, call, at: list[int]):
-        if call.block is not self.program.global_block():
-            return call
         twin = copy(call)
-        twin.policy, twin.begin, twin.end = self.policy, at[call.begin], at[call.end]
-        twin.given = {key: self._now(value) for key, value in call.given.items()}
+        if call.block is self.program.global_block():
+            twin.policy, twin.begin, twin.end = self.policy, at[call.begin], at[call.end]
+            twin.given = {key: self._now(value) for key, value in call.given.items()}
+        elif id(call.block) in self.moved:    # as many operators, in float32 as before
+            twin.block, wide = self.moved[id(call.block)]
+            twin.given = {key: wide.get(id(value), value) for key, value in call.given.items()}
         return twin
 
 

@@ -66,6 +66,14 @@ def test_second_homes(module, name, same):
         assert getattr(importlib.import_module(module), name) is same
 
 
+def test_a_fused_linear_may_keep_its_weight_transposed():
+    x = paddle.randn([3, 4])
+    plain, turned = (paddle.incubate.nn.FusedLinear(4, 2, transpose_weight=turn) for turn in (False, True))
+    turned.weight.set_value(plain.weight.T.contiguous())
+    np.testing.assert_allclose(turned(x).numpy(), plain(x).numpy(), rtol=1e-6)
+    assert turned.weight.shape == [2, 4] and len(turned.parameters()) == 2
+
+
 def test_masks_and_dtypes_by_paddle_s_names():
     with as_paddle():
         from paddle.common_ops_import import convert_dtype

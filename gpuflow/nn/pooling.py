@@ -11,19 +11,28 @@ __all__ = [
 
 
 class _Pool(Layer):
-    """Keeps the arguments of a pooling function and calls it."""
+    """Keeps the arguments of a pooling function, under the attributes that they have in Paddle, and calls it."""
 
     def __init__(self, function, **arguments):
         super().__init__()
-        self._function, self._arguments = function, arguments
+        hidden = "output_size" in arguments and "stride" not in arguments   # _output_size, _data_format, ...
+        self._function = function
+        self._held = {name: f"_{name}" if hidden else {"kernel_size": "ksize"}.get(name, name) for name in arguments}
+        for name, value in arguments.items():
+            setattr(self, self._held[name], value)
+
+    @property
+    def _arguments(self) -> dict:
+        return {name: getattr(self, held) for name, held in self._held.items()}
 
     def forward(self, x):
         return self._function(x, **self._arguments)
 
     def extra_repr(self):
-        shown = (("output_size", "return_mask") if "output_size" in self._arguments else
+        arguments = self._arguments
+        shown = (("output_size", "return_mask") if "output_size" in arguments else
                  ("norm_type", "kernel_size", "stride", "padding"))
-        return ", ".join(f"{k}={self._arguments[k]}" for k in shown if k in self._arguments)
+        return ", ".join(f"{k}={arguments[k]}" for k in shown if k in arguments)
 
 
 class MaxPool1D(_Pool):

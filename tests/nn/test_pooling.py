@@ -109,3 +109,11 @@ def test_errors_say_what_would_fit(call, parts):
 def test_layers_show_their_arguments():
     assert repr(paddle.nn.MaxPool2D(2, 1)) == "MaxPool2D(kernel_size=2, stride=1, padding=0)"
     assert repr(paddle.nn.AdaptiveMaxPool2D(3)) == "AdaptiveMaxPool2D(output_size=3, return_mask=False)"
+
+
+def test_arguments_lie_where_code_for_paddle_looks_for_them():
+    pool2d, adaptive = paddle.nn.MaxPool2D(3, stride=2), paddle.nn.AdaptiveAvgPool2D(2)
+    assert (pool2d.ksize, pool2d.stride, pool2d.padding, pool2d.data_format) == (3, 2, 0, "NCHW")
+    assert (adaptive._output_size, adaptive._data_format) == (2, "NCHW")
+    adaptive._output_size = 1
+    assert adaptive(paddle.ones([1, 1, 4, 4])).shape == [1, 1, 1, 1]

@@ -83,13 +83,12 @@ def convert(dtype) -> DType:
         return _default
     if isinstance(dtype, type) and dtype in _PYTHON:
         return _PYTHON[dtype]
-    if isinstance(dtype, str):
-        found = BY_NAME.get(dtype.rpartition(".")[2])
-    else:
+    found = BY_NAME.get(dtype.rpartition(".")[2]) if isinstance(dtype, str) else None
+    if found is None:   # a NumPy dtype, or a name that NumPy knows, such as "int" or "float"
         try:
             dtype = np.dtype(dtype)
         except TypeError:
-            found = None
+            pass
         else:
             found = _by_numpy.get(dtype) or (_of_bfloat16(dtype) if dtype.name == "bfloat16" else None)
     if found is None:

@@ -108,6 +108,16 @@ def test_layers_that_paddle_spreads_are_whole():
     assert losses.shape == [2, 1] and losses[1].item() == 0
 
 
+def test_sequences_that_paddle_cuts_are_whole():
+    from gpuflow.distributed.fleet.utils import sequence_parallel_utils as sequences
+
+    layer = sequences.ColumnSequenceParallelLinear(2, 2, has_bias=True)
+    sequences.mark_as_sequence_parallel_parameter(layer.bias)
+    x = paddle.ones([3, 2])
+    assert (sequences.GatherOp.apply(sequences.ScatterOp.apply(x)) == x).all() and layer(x).shape == [3, 2]
+    assert sequences.register_sequence_parallel_allreduce_hooks(layer) is None
+
+
 @pytest.mark.parametrize("interval", [0, 2])
 def test_a_pipeline_in_one_process_runs_its_stages_in_order(interval):
     from gpuflow.distributed.fleet.meta_parallel import LayerDesc, PipelineLayer, SharedLayerDesc

@@ -408,3 +408,8 @@ def test_functions_that_are_methods_by_another_name():
     assert whole.tolist() == [2, 2] and gpuflow.inverse(gpuflow.eye(2)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
     assert gpuflow.cat([x, x]).shape == [4, 1] and gpuflow.half is gpuflow.float16
     assert gpuflow.eye(3).slogdet().shape == gpuflow.linalg.slogdet(gpuflow.eye(3)).shape
+
+
+@pytest.mark.parametrize(("name", "kind"), [("int", "int64"), ("float", "float64"), ("f4", "float32")])
+def test_dtypes_by_numpys_names(name, kind):
+    assert gpuflow.ones([1]).astype(name).dtype == getattr(gpuflow, kind)

@@ -77,10 +77,13 @@ def test_a_fused_linear_may_keep_its_weight_transposed():
 def test_masks_and_dtypes_by_paddle_s_names():
     with as_paddle():
         from paddle.common_ops_import import convert_dtype
-        from paddle.nn.layer.transformer import _convert_attention_mask
+        from paddle.nn.layer.transformer import _convert_attention_mask, _convert_param_attr_to_list
     mask = _convert_attention_mask(paddle.to_tensor([True, False]), "float32")
     np.testing.assert_array_equal(mask.numpy(), np.array([0, -1e9], "float32"))
     assert convert_dtype(paddle.float16) == "float16"
+    assert [a.name for a in _convert_param_attr_to_list(paddle.ParamAttr(name="w"), 2)] == ["w_0", "w_1"]
+    assert [nn.Embedding(5, 2, padding_idx=i)._padding_idx for i in (None, 1, -1)] == [-1, 1, 4]
+    assert nn.Layer()._helper.get_default_dtype() == "float32"
 
 
 def test_questions_that_code_for_paddle_asks_its_inner_modules():

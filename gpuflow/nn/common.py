@@ -93,6 +93,7 @@ class Embedding(Layer):
         _counts("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self._num_embeddings, self._embedding_dim = num_embeddings, embedding_dim
         self._row = normal_padding(padding_idx, num_embeddings)
+        self._padding_idx = -1 if self._row is None else self._row   # as subclasses written for Paddle read it
         self.padding_idx, self._max_norm, self._norm_type = padding_idx, max_norm, norm_type
         self._scale_grad_by_freq, self._sparse, self._name = scale_grad_by_freq, sparse, name
         shape = [num_embeddings, embedding_dim]

@@ -31,6 +31,8 @@ class Layer:
     ("linear_0.w_0"). dtype: kept for subclasses; parameters take the default float unless told otherwise.
     """
 
+    _helper = dtypes   # code for Paddle asks self._helper.get_default_dtype()
+
     def __init__(self, name_scope: str | None = None, dtype="float32"):
         self.training = True
         self._full_name = unique_name.generate(snake_case(type(self).__name__) if name_scope is None else name_scope)

@@ -48,6 +48,11 @@ def _spread(where, attr, count):
     return [ParamAttr._to_attr(a) for a in attr]
 
 
+def _convert_param_attr_to_list(param_attr, n: int) -> list:
+    """n attributes: those of a list, or one for all. Code for Paddle asks for it by this name."""
+    return _spread("param_attr", param_attr, n)
+
+
 def _two_and_three(where, attr):
     """What Transformer's attribute says to encoder layers (two parts) and to decoder layers (three parts)."""
     if not isinstance(attr, list | tuple):

@@ -1,4 +1,6 @@
-"""Lengths as masks, and the way back through the beams of a search."""
+"""Lengths as masks, the way back through the beams of a search, the best path through a chain of tags."""
+import numpy as np
+
 from gpuflow import dtypes
 from gpuflow.errors import explain
 from gpuflow.ops.registry import Spec, op
@@ -40,3 +42,37 @@ def gather_tree(xp, ids, parents):
         else:
             beam = parents[t]
     return out
+
+
+def _viterbi_spec(potentials, transitions, lengths, *, include_bos_eos_tag=True):
+    if len(potentials.shape) != 3 or len(transitions.shape) != 2 or len(lengths.shape) != 1 or any(
+            size not in (None, potentials.shape[-1]) for size in transitions.shape):
+        came = ", ".join(str(list(x.shape)) for x in (potentials, transitions, lengths))
+        raise ValueError(explain("viterbi_decode", "potentials [batch, length, tags], transitions [tags, tags] and "
+                                 "lengths [batch]", came))
+    return Spec(potentials.shape[:1], potentials.dtype), Spec(potentials.shape[:2], dtypes.int64)
+
+
+@op("viterbi_decode", infer=_viterbi_spec)
+def viterbi_decode(xp, potentials, transitions, lengths, *, include_bos_eos_tag=True):
+    """The score of each sequence's best path of tags and the path, 0 past its end (Viterbi 1967).
+
+    potentials [batch, length, tags]; transitions [from, to]. include_bos_eos_tag: transitions[-1] leads from a
+    sequence's beginning to its first tag, and transitions[-2] is added at its last.
+    """
+    _viterbi_spec(potentials, transitions, lengths)
+    batch, length, _ = potentials.shape
+    best = potentials[:, 0] + (transitions[-1] if include_bos_eos_tag else 0)
+    came_from = []
+    for t in range(1, length):
+        reached = best[:, :, None] + transitions
+        came_from.append(reached.argmax(1))
+        best = xp.where((t < lengths)[:, None], reached.max(1) + potentials[:, t], best)
+    best = best + (transitions[-2] if include_bos_eos_tag else 0)
+    scores, tag, path = best.max(1), best.argmax(1), xp.zeros((batch, length), np.int64)
+    for t in range(length)[::-1]:
+        inside = t < lengths
+        path[:, t] = xp.where(inside, tag, 0)
+        if t > 0:
+            tag = xp.where(inside, came_from[t - 1][xp.arange(batch), tag], tag)
+    return scores, path

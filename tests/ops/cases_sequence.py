@@ -45,6 +45,8 @@ CASES = {
     "sequence_mask": [((ints(4, 2, 3),), {"maxlen": 5, "dtype": "float64"}),
                       ((ints(4, 3),), {"dtype": "int64"}, (), 0, (), True)],
     "gather_tree": [((ints(9, 3, 2, 4), ints(4, 3, 2, 4)),)],
+    "viterbi_decode": [((normal(2, 3, 4), normal(4, 4), _LENGTHS),),
+                       ((normal(2, 3, 4), normal(4, 4), _LENGTHS), {"include_bos_eos_tag": False})],
     "visible_spans": [((normal(2, 3, 4), normal(2, 3, 4), ints(4, 2, 1, 3, n)), {"causal": causal, "window": (1, 2)})
                       for n, causal in ((1, True), (2, True), (2, False), (4, False))]
     + [((normal(3, 4), normal(5, 4), None), {"causal": True})],

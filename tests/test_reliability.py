@@ -69,7 +69,7 @@ import os, signal, sys
 import numpy as np
 import gpuflow as paddle
 
-path, tries = sys.argv[1], 50
+path, kills = sys.argv[1], 50
 net = paddle.nn.Linear(300, 100)
 model = paddle.Model(net)
 model.prepare(paddle.optimizer.Momentum(parameters=net.parameters()), paddle.nn.MSELoss())
@@ -91,12 +91,13 @@ def die_at(count):   # at the count-th call that a file system sees of a save
             return call(*args, **kwargs)
         setattr(os, name, counted)
 
-found = []
-for k in range(1, tries + 1):
+found, k, at = {"old": 0, "new": 0}, 0, 0
+while sum(found.values()) < kills:
+    k, at = k + 1, at + 1
     save(2 * k)
     child = os.fork()
     if child == 0:
-        die_at((k + 1) // 2)
+        die_at(at)
         save(2 * k + 1)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -106,9 +107,13 @@ for k in range(1, tries + 1):
     model.load(path)
     pair = {*weight.numpy().reshape(-1).tolist(), *speed.numpy().reshape(-1).tolist()}
     assert pair in ({2.0 * k}, {2.0 * k + 1}), (k, pair)
-    found.append((os.WIFSIGNALED(status), pair == {2.0 * k + 1}))
+    if os.WIFSIGNALED(status):
+        found["old" if pair == {2.0 * k} else "new"] += 1
+    else:    # it had no more calls than that
+        assert pair == {2.0 * k + 1}
+        at = 0
     assert not any(name.endswith(".commit") for name in os.listdir(os.path.dirname(path)))
-print(found.count((True, False)), found.count((True, True)), found.count((False, True)), found.count((False, False)))
+print(found["old"], found["new"])
 """
 
 
@@ -118,8 +123,8 @@ def test_a_kill_while_saving_a_model_leaves_the_old_or_the_new_pair(tmp_path):
     done = subprocess.run([sys.executable, "-c", PAIR, str(tmp_path / "net")], capture_output=True, text=True,
                           env={**os.environ, "GPUFLOW_DEVICE": "cpu"})
     assert done.returncode == 0, done.stderr
-    old, new, _, lost = map(int, done.stdout.split())
-    assert old >= 10 and new >= 4 and not lost, done.stdout
+    old, new = map(int, done.stdout.split())
+    assert old >= 10 and new >= 10, done.stdout
 
 
 @pytest.mark.parametrize("suffix", ["pdparams", "safetensors"])

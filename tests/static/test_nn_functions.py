@@ -67,7 +67,7 @@ def test_convolution_pooling_and_normalisation(name):
     agree(getattr(F, function), [x[1]], dict(rest) | arguments, lambda a: a is x[1])
 
 
-@pytest.mark.parametrize("name", pictures.CASES)
+@pytest.mark.parametrize("name", [name for name, case in pictures.CASES.items() if hasattr(F, case[0])])
 def test_pictures(name):
     function, shapes, arguments = pictures.CASES[name]
     rng = np.random.default_rng(0)

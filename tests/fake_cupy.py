@@ -4,8 +4,10 @@ Arrays of this module are no NumPy arrays and, as with CuPy, do not turn into th
 them, and functions here refuse NumPy arrays. A name, a method or an argument that the real CuPy does not have is an
 error here too (the real package is imported to ask; it needs no GPU for that). Results are arrays, never scalars.
 
-Raw kernels run as well: their CUDA text is built by g++ under the host header of tests/kernels/host. What it cannot
-tell is anything about speed, streams or asynchrony, and what a race between blocks does.
+Raw kernels run as well: their CUDA text is built by g++ under the host header of tests/kernels/host. A stream's capture
+refuses what CUDA or CuPy refuses (waiting, copies from the host, calls of CUDA's libraries, memory of no pool of its
+own) and does nothing before its graph is launched. What it cannot tell is anything about speed, asynchrony or several
+streams, and what a race between blocks does.
 """
 import contextlib
 import ctypes
@@ -20,9 +22,123 @@ import cupyx as real_x
 import numpy as np
 from cupy.random import Generator as RealGenerator
 
+WAITS = "waits for the device, which a stream that is captured must not"
 UNSUPPORTED = (np.ndarray,)   # NumPy scalars are taken by CuPy, arrays are not
 TAKES_NUMPY = {"asarray", "array", "ascontiguousarray", "asnumpy", "dtype", "result_type", "can_cast", "isscalar",
                "broadcast_shapes", "shape", "ndim", "size", "require"}
+
+
+# What CuPy refuses while a stream is captured: calls of cuBLAS, cuSOLVER and cuRAND, and results whose size waits.
+NOT_CAPTURED = {"matmul", "dot", "vdot", "inner", "outer", "tensordot", "einsum", "kron", "nonzero", "flatnonzero",
+                "argwhere", "unique", "compress", "extract", "bincount"}
+
+
+class _Capture:
+    """A stream's capture under way: what the calls are, to do them again. Nothing of it has been done at its end."""
+
+    now: "_Capture | None" = None
+    allocator = None        # what `using_allocator` put in place
+
+    def __init__(self):
+        self.calls, self.made, self.kept = [], [], []
+
+    @classmethod
+    def refuse(cls, what, reason=WAITS):
+        if cls.now is not None:
+            raise RuntimeError(f"{what}: {reason}")
+
+    def changes(self, array):
+        """Before an array is written: what is not of this capture gets its numbers back at the end."""
+        if not any(np.shares_memory(array, m) for m in self.made):
+            self.kept.append((array, array.copy()))
+
+    def add(self, compute, given):
+        """compute() now, to know the shapes, and again in each launch. given: what may come back as it is."""
+        result = compute()
+        held = [w._a for w in (result if isinstance(result, tuple | list) else [result]) if isinstance(w, ndarray)]
+        fresh = [a for a in held if a.flags.owndata and not any(isinstance(x, ndarray) and a is x._a for x in given)]
+        if fresh and _Capture.allocator is None:
+            raise RuntimeError("an allocation in a capture outside of a pool of its own")
+        self.made += fresh
+
+        def again():
+            found = compute()
+            found = found if isinstance(found, tuple | list) else [found]
+            for a, w in zip(held, [w for w in found if isinstance(w, ndarray)]):
+                if not np.may_share_memory(a, w._a):
+                    a[...] = w._a
+
+        self.calls.append(again)
+        return result
+
+    def end(self):
+        for array, numbers in reversed(self.kept):
+            array[...] = numbers
+        for a in self.made:
+            a[...] = 77
+        return Graph(self.calls, self.made)
+
+
+class Graph:
+    """What was captured; `launch` does it. memory: of the pool, which CUDA leaves where it is."""
+
+    launches = 0
+
+    def __init__(self, calls, memory):
+        self.calls, self.memory = calls, memory
+
+    def launch(self, stream=None):
+        Graph.launches += 1
+        for call in self.calls:
+            call()
+
+
+class Stream:
+    """A stream; what is captured in a non-blocking one is kept for later."""
+
+    ptr = 0
+
+    def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
+        self.non_blocking = non_blocking
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return False
+
+    def synchronize(self):
+        _Capture.refuse("Stream.synchronize")
+
+    def begin_capture(self, mode=None):
+        if not self.non_blocking or _Capture.now is not None:
+            raise RuntimeError("a capture needs a non-blocking stream, and one at a time")
+        _Capture.now = _Capture()
+
+    def end_capture(self):
+        capture, _Capture.now = _Capture.now, None
+        return capture.end()
+
+
+class MemoryPool:
+    """A pool of device memory; whose memory it is, is all that counts here."""
+
+    def malloc(self, size):
+        raise NotImplementedError("the stand-in's memory is NumPy's")
+
+
+@contextlib.contextmanager
+def using_allocator(allocator=None):
+    before, _Capture.allocator = _Capture.allocator, allocator
+    try:
+        yield
+    finally:
+        _Capture.allocator = before
+
+
+def _done(compute, given=()):
+    """compute(), which a capture under way takes down."""
+    return compute() if _Capture.now is None else _Capture.now.add(compute, given)
 
 
 class ndarray:
@@ -43,15 +159,18 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def get(self, stream=None, order="C", out=None, blocking=True):
+        _Capture.refuse("ndarray.get")
         if out is None:
             return self._a.copy()
         out[...] = self._a
         return out
 
     def item(self, *args):
+        _Capture.refuse("ndarray.item")
         return self._a.item(*args)
 
     def tolist(self):
+        _Capture.refuse("ndarray.tolist")
         return self._a.tolist()
 
     @property
@@ -72,15 +191,20 @@ class ndarray:
         if not hasattr(real.ndarray, name):
             raise AttributeError(f"cupy.ndarray has no attribute {name!r}")
         found = getattr(self._a, name)
-        return _checked_call(found, f"ndarray.{name}") if callable(found) else _wrapped(found)
+        return _checked_call(found, f"ndarray.{name}", owner=self) if callable(found) else _wrapped(found)
 
     def __getitem__(self, index):
-        return _wrapped(self._a[_index(index)])
+        for part in index if isinstance(index, tuple) else (index,):
+            if getattr(part, "dtype", None) == np.bool_:
+                _Capture.refuse("x[mask]")
+        return _done(lambda: _wrapped(self._a[_index(index)]))
 
     def __setitem__(self, index, value):
         if isinstance(value, np.ndarray) and value.ndim:
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        self._a[_index(index)] = _plain(value)
+        if _Capture.now is not None:
+            _Capture.now.changes(self._a)
+        _done(lambda: self._a.__setitem__(_index(index), _plain(value)))
 
     def __len__(self):
         return len(self._a)
@@ -89,18 +213,23 @@ class ndarray:
         return (_wrapped(x) for x in self._a)
 
     def __bool__(self):
+        _Capture.refuse("bool(ndarray)")
         return bool(self._a)
 
     def __int__(self):
+        _Capture.refuse("int(ndarray)")
         return int(self._a)
 
     def __float__(self):
+        _Capture.refuse("float(ndarray)")
         return float(self._a)
 
     def __complex__(self):
+        _Capture.refuse("complex(ndarray)")
         return complex(self._a)
 
     def __index__(self):
+        _Capture.refuse("ndarray as an index")
         return self._a.__index__()
 
     def __hash__(self):
@@ -125,18 +254,22 @@ def _install_operators():
     for name in ("lt", "le", "gt", "ge", "eq", "ne"):
         setattr(ndarray, f"__{name}__", lambda self, other, form=f"__{name}__": _operate(self, other, form))
     for name in ("neg", "pos", "abs", "invert"):
-        setattr(ndarray, f"__{name}__", lambda self, form=f"__{name}__": _wrapped(getattr(self._a, form)()))
+        setattr(ndarray, f"__{name}__", lambda self, form=f"__{name}__": _done(
+            lambda: _wrapped(getattr(self._a, form)())))
 
 
 def _operate(self, other, form):
     _refuse_numpy(other, form)
-    return _wrapped(getattr(self._a, form)(_plain(other)))
+    if "matmul" in form:
+        _Capture.refuse("@", "no call of cuBLAS is captured")
+    return _done(lambda: _wrapped(getattr(self._a, form)(_plain(other))))
 
 
 def _in_place(self, other, name):
     _refuse_numpy(other, name)
-    result = getattr(self._a, f"__i{name}__")(_plain(other))
-    self._a = result
+    if _Capture.now is not None:
+        _Capture.now.changes(self._a)
+    _done(lambda: getattr(self._a, f"__i{name}__")(_plain(other)))
     return self
 
 
@@ -173,7 +306,7 @@ def _anywhere(value, kinds):
     return isinstance(value, kinds)
 
 
-def _checked_call(function, name, signature=None):
+def _checked_call(function, name, signature=None, owner=None):
     @functools.wraps(function, assigned=())
     def call(*args, **kwargs):
         if name.rpartition(".")[2] not in TAKES_NUMPY and any(
@@ -181,9 +314,17 @@ def _checked_call(function, name, signature=None):
             raise TypeError(f"cupy.{name}: Unsupported type <class 'numpy.ndarray'>")
         if signature is not None:
             signature.bind(*args, **kwargs)   # an argument CuPy does not have is a TypeError here too
-        out = kwargs.get("out")
-        result = function(*_plain(args), **{key: _plain(value) for key, value in kwargs.items()})
-        return out if out is not None else _wrapped(result)
+        last, out = name.rpartition(".")[2], kwargs.get("out")
+        if last in NOT_CAPTURED or name.startswith(("random.", "linalg.")):
+            _Capture.refuse(f"cupy.{name}", "no call of CUDA's libraries, and no size that waits, is captured")
+        if _Capture.now is not None and out is not None:
+            _Capture.now.changes(out._a)
+
+        def compute():
+            result = function(*_plain(args), **{key: _plain(value) for key, value in kwargs.items()})
+            return out if out is not None else _wrapped(result)
+
+        return _done(compute, (*args, *kwargs.values(), out, owner))
 
     return call
 
@@ -195,10 +336,14 @@ class MemoryPointer:
         self.ptr = ptr
 
     def copy_from_host_async(self, host, size, stream):
+        _Capture.refuse("a copy from the host", "its memory may hold something else when the graph is launched")
         ctypes.memmove(self.ptr, host, size)
 
     def copy_from_device_async(self, other, size, stream):
-        ctypes.memmove(self.ptr, other.ptr, size)
+        if _Capture.now is None:
+            ctypes.memmove(self.ptr, other.ptr, size)
+        else:
+            _Capture.now.calls.append(lambda: ctypes.memmove(self.ptr, other.ptr, size))
 
 
 class PinnedMemory(bytearray):
@@ -237,7 +382,13 @@ class RawModule:
     def get_function(self, name):
         from tests.kernels.host.device import launch
 
-        return lambda grid, block, arguments: launch(self.code, name, grid[0], block[0], arguments)
+        def call(grid, block, arguments):
+            if _Capture.now is None:
+                launch(self.code, name, grid[0], block[0], arguments)
+            else:
+                _Capture.now.calls.append(lambda: launch(self.code, name, grid[0], block[0], arguments))
+
+        return call
 
 
 class Device:
@@ -322,27 +473,37 @@ _SPECIAL = ("digamma", "erf", "erfinv", "gammainc", "gammaincc", "gammaln", "i0"
             "zeta")
 
 
+def _new(a, dtype):
+    """A new array of what is on the device, or comes from the host."""
+    if not isinstance(a, ndarray):
+        _Capture.refuse("cupy.array", "numbers from the host may be others when the graph is launched")
+    return _done(lambda: ndarray(np.array(_plain(a), dtype)))
+
+
 def make():
     """(cupy, cupyx): fresh stand-ins for the two modules."""
     cupy = _Space("cupy", np, real)
     cupy.ndarray, cupy.__version__ = ndarray, real.__version__
     cupy.random = _Random
-    cupy.asnumpy = lambda a, **_: a._a.copy() if isinstance(a, ndarray) else np.asarray(a)
+    cupy.asnumpy = lambda a, **_: a.get() if isinstance(a, ndarray) else np.asarray(a)
     cupy.asarray = lambda a, dtype=None, **_: (
-        a if isinstance(a, ndarray) and dtype in (None, a._a.dtype) else ndarray(np.array(_plain(a), dtype)))
-    cupy.array = lambda a, dtype=None, copy=True, **_: ndarray(np.array(_plain(a), dtype))
+        a if isinstance(a, ndarray) and dtype in (None, a._a.dtype) else _new(a, dtype))
+    cupy.array = lambda a, dtype=None, copy=True, **_: _new(a, dtype)
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError, getDeviceProperties=(
         lambda k: {"name": b"Stand-in", "major": 9, "minor": 0, "totalGlobalMem": 80 << 30}))
-    stream = types.SimpleNamespace(synchronize=lambda: None, ptr=0)
+    stream = Stream(null=True)
     cupy.RawModule = RawModule
     cupy.cuda = types.SimpleNamespace(is_available=lambda: True, Device=Device, runtime=runtime, Event=Event,
                                       alloc_pinned_memory=PinnedMemory, get_current_stream=lambda *_: stream,
-                                      get_elapsed_time=lambda start, end: 1e3 * (end.at - start.at))
+                                      get_elapsed_time=lambda start, end: 1e3 * (end.at - start.at), Stream=Stream,
+                                      MemoryPool=MemoryPool, using_allocator=using_allocator)
     cupyx = types.ModuleType("cupyx")
 
     def scatter_add(target, index, values):
         _refuse_numpy(target, "cupyx.scatter_add")
-        np.add.at(target._a, _index(index), _plain(values))
+        if _Capture.now is not None:
+            _Capture.now.changes(target._a)
+        _done(lambda: np.add.at(target._a, _index(index), _plain(values)))
 
     cupyx.scatter_add = scatter_add
     cupyx.scipy = types.SimpleNamespace(special=_Special("cupyx.scipy.special"))

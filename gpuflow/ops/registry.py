@@ -51,6 +51,7 @@ class OpDef:
     def __init__(self, name, forward, infer, *, saves, saved_for, outputs, promotes, quiet, views, writes,
                  no_grad_outputs, internal, as_float, holomorphic, added):
         self.name, self.infer = name, infer
+        self.room = forward.__module__.rpartition(".")[2]    # the file it stands in
         self.forward = _in_wide_float(forward) if as_float else forward
         code = forward.__code__  # what inspect.signature would tell, at a tenth of its time
         names, keywords = code.co_varnames, code.co_argcount + code.co_kwonlyargcount

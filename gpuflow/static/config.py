@@ -28,7 +28,8 @@ class _Settings:
 
 
 class BuildStrategy(_Settings):
-    """How Paddle is to rewrite a Program: accepted, since plans are made without it."""
+    """How a Program is to run. allow_cuda_graph_capture: on a GPU, replay what can be from CUDA graphs (see replay.py).
+    The others, of how Paddle is to rewrite a Program, are accepted, since plans are made without them."""
 
     class ReduceStrategy(enum.Enum):
         """How gradients of several devices would be summed."""

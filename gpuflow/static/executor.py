@@ -6,6 +6,7 @@ from gpuflow.errors import explain
 from gpuflow.ops.rows import SparseRows
 from gpuflow.static.plan import Plan
 from gpuflow.static.program import Program, default_main_program
+from gpuflow.static.replay import Replay, can_replay
 from gpuflow.static.scope import Scope, global_scope
 from gpuflow.static.value import Value, Variable
 from gpuflow.tensor import Tensor, to_tensor
@@ -14,7 +15,7 @@ PLANS = 16   # that a program keeps: one for each choice of feeds and fetches
 
 
 class CompiledProgram:
-    """A Program as Paddle wants it wrapped; the Executor plans by itself, so there is nothing more to it."""
+    """A Program with a BuildStrategy, of which `allow_cuda_graph_capture` counts; the Executor plans by itself."""
 
     def __init__(self, program_or_graph, build_strategy=None):
         if not isinstance(program_or_graph, Program):
@@ -39,13 +40,15 @@ class Executor:
         ValueError for a missing or unknown feed, another shape and an unknown fetch, TypeError for another dtype,
         RuntimeError for a parameter without numbers; each names the variable.
         """
+        strategy = getattr(program, "_build_strategy", None)
         program = default_main_program() if program is None else getattr(program, "_program", program)
         if not isinstance(program, Program):
             raise TypeError(explain("Executor.run", "a Program", type(program).__name__))
         scope = global_scope() if scope is None else scope
         if not isinstance(scope, Scope):
             raise TypeError(explain("Executor.run", "a static.Scope", type(scope).__name__))
-        plan = self._plan(program, [] if fetch_list is None else fetch_list)
+        replays = strategy is not None and strategy.allow_cuda_graph_capture
+        plan = self._plan(program, [] if fetch_list is None else fetch_list, replays)
         given = self._fed(program, plan, feed or {})
         if program.random_seed:
             _seed_once(program)
@@ -57,13 +60,14 @@ class Executor:
     def close(self) -> None:
         """Nothing to let go of: programs hold their plans, scopes their numbers."""
 
-    def _plan(self, program: Program, fetch_list) -> Plan:
+    def _plan(self, program: Program, fetch_list, replays: bool = False) -> Plan:
         fetch_list = fetch_list if isinstance(fetch_list, list | tuple) else [fetch_list]
         fetches = [program.capture(x) if _is_constant(x, program) else program.value_of(x) for x in fetch_list]
-        key = (program.version, self.place, *map(id, fetches))
+        key = (program.version, self.place, replays, *map(id, fetches))
         plan = program.plans.pop(key, None)
         if plan is None:
             plan = Plan(program.global_block().ops, fetches, self.place)
+            plan.replay = Replay(plan) if replays and can_replay(plan) else None
             while len(program.plans) >= PLANS:
                 del program.plans[next(iter(program.plans))]
         program.plans[key] = plan    # the last in the dict is the one used last

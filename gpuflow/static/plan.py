@@ -3,6 +3,8 @@
 Operators that nothing depends on are left out; each of the others becomes a function over `env`, the list of a run's
 arrays; an array is let go after the last function that reads it. What a run needs is looked up here, once.
 """
+from typing import Any
+
 import numpy as np
 
 from gpuflow import device, dispatch
@@ -50,6 +52,7 @@ class Plan:
         self.operators, self.forward_steps = there + back, len(there)
         self._read = {id(v) for v in fetches} | {id(v) for op in self.operators for v in op.needs()}
         self.steps = self.bind(self.operators)
+        self.replay: Any = None                          # a replay.Replay, where runs are to use CUDA graphs
         self.fetches = [(self.at(v), v) for v in fetches]
         self._shapes = [None if v.source is None else self.aspect(v.source, "shape") for v in fetches]
         for part in [(self.steps, self.operators, fetches), *self._blocks]:
@@ -200,6 +203,9 @@ class Plan:
     def advance(self, env: list, begin: int, end: int) -> None:
         """Takes the steps [begin, end)."""
         with dispatch.at_once(), np.errstate(all="ignore"):
+            if self.replay is not None and end - begin == len(self.steps):
+                self.replay.advance(env)
+                return
             for step in self.steps[begin:end]:
                 step(env)
 

@@ -23,7 +23,7 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"ops"}),),
     (frozenset({"tensor", "dispatch"}),),
     (frozenset({"autograd"}), frozenset({"static"})),
-    (frozenset({"param", "regularizer", "functional", "fft", "linalg", "signal", "methods", "utils"}),),
+    (frozenset({"param", "regularizer", "functional", "fft", "geometric", "linalg", "signal", "methods", "utils"}),),
     (frozenset({"nn", "static/nn"}),),
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"}),
      frozenset({"distribution"})),

@@ -1,8 +1,7 @@
-"""Writes functions.json, fft.json, linalg.json and signal.json: what Paddle makes of the expressions in
-function_cases.py, fft_cases.py, linalg_cases.py and signal_cases.py, with the gradients of a weighted sum of the
-results.
+"""Writes functions.json and its neighbours in FILES: what Paddle makes of the expressions in function_cases.py and
+theirs, with the gradients of a weighted sum of the results.
 
-    /path/to/a/python/with/paddlepaddle==3.3.1 tests/golden/make_functions.py [function] [fft] [linalg] [signal]
+    /path/to/a/python/with/paddlepaddle==3.3.1 tests/golden/make_functions.py [function] [fft] ...
 """
 import importlib
 import json
@@ -12,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-FILES = {"function": "functions.json", "fft": "fft.json", "linalg": "linalg.json", "signal": "signal.json"}
+FILES = {"function": "functions.json", "fft": "fft.json", "linalg": "linalg.json", "signal": "signal.json",
+         "geometric": "geometric.json"}
 
 
 def tensors_of(result) -> list:

@@ -15,7 +15,8 @@ from gpuflow.errors import explain
 from gpuflow.ops import patches
 from gpuflow.ops.registry import Spec, op
 
-# Columns held at a time, in elements: on the CPU what fits the second-level caches; a GPU wants large launches.
+# Columns held at a time, in elements. On the CPU: what fits the second-level caches, and for small x and y no more than
+# both together or half of it, so that a step's memory stays below four times theirs. A GPU wants large launches.
 CPU_BLOCK = 1 << 20
 GPU_BLOCK = 1 << 24
 
@@ -68,7 +69,8 @@ class _Geometry:
         self.reach = math.prod(weight_shape[1:])  # elements that make one number
         # a 1x1 convolution: the columns are x itself
         self.plain = all(k == s == 1 for k, s in zip(self.kernel, stride, strict=True)) and not any(map(any, padding))
-        budget = CPU_BLOCK if xp is np else max(GPU_BLOCK, 2 * (math.prod(x_shape) + math.prod(y_shape)))
+        both = math.prod(x_shape) + math.prod(y_shape)
+        budget = min(CPU_BLOCK, max(both, CPU_BLOCK // 2)) if xp is np else max(GPU_BLOCK, 2 * both)
         row = x_shape[0] * math.prod(self.kernel) * math.prod(self.counts[1:]) * self.samples
         self.blocks = [slice(0, self.counts[0])] if self.plain else patches.row_blocks(self.counts[0], row, budget)
 
@@ -194,6 +196,7 @@ def conv_input_grad(xp, g, weight, *, sizes, stride, padding, dilation, groups=1
             columns = matrix * part if part.shape[1] == 1 else xp.matmul(matrix, part)
             columns = columns.reshape(shape[0], *geometry.kernel, *counts, shape[-1])
             patches.scatter(xp, columns, x, low, counts, geometry.kernel, stride, dilation)
+            del columns   # before the next part's
     return patches.samples_first(xp, x, channels_last).astype(kind, copy=False)
 
 

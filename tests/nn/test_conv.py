@@ -1,8 +1,11 @@
 """Convolutions: Paddle's numbers, layers, errors, and the same result for every cut of the work and memory order."""
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import gpuflow as paddle
+from gpuflow import nn
 from gpuflow.nn.functional.conv import conv2d, conv2d_transpose
 from gpuflow.ops import conv, patches
 from tests.nn.golden import cases, compare
@@ -133,3 +136,30 @@ def test_an_empty_batch_passes(layer):
     y.sum().backward()
     assert y.shape[0] == 0 and x.grad.shape == x.shape
     assert not any(p.grad.numpy().any() for p in layer.parameters())
+
+
+@pytest.mark.parametrize("case", [
+    {"in_channels": 16, "out_channels": 32, "kernel_size": 3, "padding": 1},
+    {"in_channels": 16, "out_channels": 16, "kernel_size": 3, "padding": 1, "groups": 16},
+    {"in_channels": 16, "out_channels": 32, "kernel_size": 1},
+    {"in_channels": 8, "out_channels": 16, "kernel_size": 9, "padding": 4, "stride": 2},
+    {"in_channels": 16, "out_channels": 4, "kernel_size": 11, "padding": 5},
+], ids=str)
+def test_forward_and_backward_take_less_than_four_times_the_memory_of_input_and_result(case):
+    layer = nn.Conv2D(**case)
+    x = paddle.ones([16, case["in_channels"], 64, 64])
+    x.stop_gradient = False
+
+    def step():
+        out = layer(x)
+        out.backward(paddle.ones_like(out))
+        return out.size + x.size
+
+    step()   # kernels are loaded, gradients of the weights have their memory
+    x.clear_grad()
+    tracemalloc.start()
+    try:
+        elements = step()
+        assert tracemalloc.get_traced_memory()[1] < 4 * 4 * elements
+    finally:
+        tracemalloc.stop()

@@ -305,3 +305,9 @@ def enable_to_static(enable_to_static_bool: bool) -> None:
     _enabled = enable_to_static_bool
 
 
+def set_code_level(level: int = 100, also_to_stdout: bool = False) -> None:
+    """Accepted: it says which rewritten code Paddle logs, and gpuflow rewrites none."""
+
+
+def set_verbosity(level: int = 0, also_to_stdout: bool = False) -> None:
+    """Accepted: it says how much Paddle logs of its rewriting, and gpuflow rewrites no code."""

@@ -119,3 +119,7 @@ def test_a_saved_layer_computes_the_same_and_trains_on(tmp_path):
 def test_unknown_options_are_refused():
     with pytest.raises(TypeError, match="no_such"):
         jit.to_static(lambda x: x, no_such=True)
+
+
+def test_switches_of_paddles_rewriting_are_taken():
+    assert jit.set_code_level(3) is jit.set_verbosity(1, also_to_stdout=True) is jit.ignore_module([np]) is None

@@ -1,5 +1,4 @@
 """paddle.geometric: rows brought together by numbers, and messages along the edges of graphs."""
-import gpuflow.ops.segments  # noqa: F401  registers the op
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.functional.arguments import integer

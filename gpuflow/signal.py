@@ -1,7 +1,6 @@
 """paddle.signal: frames of signals and short-time Fourier transforms."""
 import numpy as np
 
-import gpuflow.ops.frames  # noqa: F401  registers the ops
 from gpuflow import dtypes
 from gpuflow.dispatch import call, in_dynamic_mode
 from gpuflow.errors import explain

@@ -3,7 +3,6 @@ import math
 
 import numpy as np
 
-import gpuflow.ops.boxes  # noqa: F401  registers the op
 from gpuflow.autograd.modes import no_grad
 from gpuflow.dispatch import call, in_dynamic_mode
 from gpuflow.errors import explain

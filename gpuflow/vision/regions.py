@@ -1,5 +1,4 @@
 """Regions of feature maps as small maps of one size: what detectors look at."""
-import gpuflow.ops.regions  # noqa: F401  registers the ops
 from gpuflow.dispatch import call
 from gpuflow.errors import explain
 from gpuflow.nn.layer import Layer

@@ -1,7 +1,6 @@
 """Sample inputs for rows brought together by numbers; see cases.py."""
 import numpy as np
 
-import gpuflow.ops.segments  # noqa: F401  registers its op when somebody needs it
 from tests.ops.cases import normal
 
 _ids = np.array([1, 0, 1, 3])

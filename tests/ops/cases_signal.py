@@ -1,5 +1,4 @@
 """Sample inputs for frames of signals; see cases.py."""
-import gpuflow.ops.frames  # noqa: F401  registers its ops when somebody needs them
 from tests.ops.cases import normal
 
 CASES = {

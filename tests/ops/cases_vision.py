@@ -1,8 +1,6 @@
 """Sample inputs for resizing, sampling, shuffles and patches; see cases.py."""
 import numpy as np
 
-import gpuflow.ops.boxes
-import gpuflow.ops.regions  # noqa: F401  they register their ops when somebody needs them
 from tests.ops.cases import normal
 
 _patches = {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0, 0, 1), "dilation": (1, 1)}

@@ -231,8 +231,7 @@ def sumsq_text(grad: str) -> str:
     """The text of a module whose function `sumsq(chunks, want, tags, grad_, partials)` writes to partials[c] the sum of
     squares of chunk c's gradient, in float64; 0 where the row's tags.active differs from want. STILL rows are dense.
 
-    A chunk is read as four streams side by side, with a sum each: one alone leaves the memory a third idle. They are
-    multiples of 16 long, so that only the end of a chunk is no whole vector.
+    A chunk is read as four streams side by side, with a sum each: one alone leaves the memory a third idle.
     """
     square = f"np.float64({widen('NAME[i]', grad)})"
     streams = [square.replace("NAME", f"part{k}") for k in range(4)]
@@ -245,7 +244,7 @@ def sumsq(chunks, want, tags, grad_, partials):
         active = tags[chunks[c, 2], {TAGS.index("active")}]
         if active == want or (active == {layout.STILL} and want == {layout.DENSE}):
             part = grad_[chunks[c, 3]:chunks[c, 3] + chunks[c, 1] - chunks[c, 0]]
-            n = part.size // 64 * 16
+            n = part.size // 4
             part0, part1, part2, part3 = part[:n], part[n:2 * n], part[2 * n:3 * n], part[3 * n:4 * n]
             for i in range(n):
                 x0, x1, x2, x3 = {", ".join(streams)}

@@ -103,6 +103,7 @@ def test_layers_that_paddle_spreads_are_whole():
     embedding = parallel.VocabParallelEmbedding(5, 3)
     with parallel.get_rng_state_tracker().rng_state("global_seed"):
         logits = row(column(embedding(paddle.to_tensor([1, 4]))))
+    assert parallel.get_rng_state_tracker().states_ == {}
     assert column.bias is None and row.bias is not None and logits.shape == [2, 2]
     losses = parallel.ParallelCrossEntropy(ignore_index=1)(logits, paddle.to_tensor([0, 1]))
     assert losses.shape == [2, 1] and losses[1].item() == 0

@@ -74,6 +74,12 @@ def test_a_fused_linear_may_keep_its_weight_transposed():
     assert turned.weight.shape == [2, 4] and len(turned.parameters()) == 2
 
 
+def test_an_initializer_called_with_the_parameter_and_its_block_fills_it():
+    layer = nn.Linear(2, 2)
+    nn.initializer.Constant(3.0)(layer.weight, layer.weight.block)
+    assert (layer.weight == 3).all() and paddle.device.get_all_custom_device_type() == []
+
+
 def test_masks_and_dtypes_by_paddle_s_names():
     with as_paddle():
         from paddle.common_ops_import import convert_dtype

@@ -228,6 +228,11 @@ def get_available_device() -> list:
     return ["cpu", *(f"gpu:{i}" for i in range(device_count()))]
 
 
+def get_all_custom_device_type() -> list[str]:
+    """Names of kinds of devices that plug-ins brought: none."""
+    return []
+
+
 def is_compiled_with_rocm() -> bool:
     """False: gpuflow's GPU side is CUDA's."""
     return False

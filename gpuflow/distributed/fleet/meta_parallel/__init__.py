@@ -50,6 +50,8 @@ class ParallelCrossEntropy(Layer):
 class _Tracker:
     """Random states by name: parts of one network draw from the one there is."""
 
+    states_: dict = {}   # no state has a name
+
     def add(self, name: str, seed: int) -> None:
         pass
 

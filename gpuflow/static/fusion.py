@@ -151,12 +151,16 @@ class Fused(Operator):
     def __init__(self, group: _Group, computed: list[Value]):
         self.group, self.computed, self.training = group, computed, group.training
         self.sums = [(op, k) for _, op, k in group.sums]
+        self.dying: set[int] = set()
         outputs = [*computed, *(op.outputs[k] for op, k in self.sums), *(v for r in group.rests for v in r.writes())]
         super().__init__("fused", [v for m in group.members for v in m.reads() if id(v) not in group.written], outputs,
                          {"operators": [m.type for m in group.members]})
 
     def needs(self):
         return [v for m in self.group.members for v in m.needs() if id(v) not in self.group.written]
+
+    def last_to_read(self, places):
+        self.dying.update(places)
 
     def bind(self, plan):
         return _Bound(self, plan).step
@@ -168,7 +172,7 @@ class _Bound:
     def __init__(self, operator: Fused, plan):
         xp, group = plan.xp, operator.group
         self.xp, self.array_type, self.on_cpu = xp, plan.array_type, xp is np
-        self.one_by_one, self.asked = plan.bind_apart(group.members, operator.outputs)
+        self.one_by_one, self.asked = plan.bind_apart(group.members, operator.outputs, operator.dying)
         self.outputs = [(plan.at(v), v.dtype.dtype) for v in operator.computed]
         self.sums = [(plan.at(op.outputs[k]), op.outputs[k].dtype.dtype,
                       plan.grad_slot(op.outputs[k]) if k in op.forward.op.writes else 0) for op, k in operator.sums]
@@ -179,6 +183,8 @@ class _Bound:
                              chain._replace(outputs=(*kept, *chain.sums), sums=()))
         self.leaves = [_Leaf(group.leaves[k], plan) for k in used]
         self.rests = [rest.bind(plan) for rest in group.rests]
+        self.dying = operator.dying      # places that nobody reads afterwards, but those kept for the rests
+        self.kept = {plan.at(v) for rest in group.rests for v in rest.reads()} | {i for i, *_ in self.outputs}
         self.places = [i for leaf in self.leaves for i in leaf.places]
         self.sum_sizes = [plan.aspect(op.like(k), "shape") for op, k in operator.sums]
         self.sizes = [plan.aspect(m.like(k), "shape") for m in group.members if isinstance(m, Gradient)
@@ -206,6 +212,9 @@ class _Bound:
         del arrays
         for (place, *_), a in zip((*self.outputs, *self.sums), (*outputs, *sums)):
             env[place] = a
+        for place in self.dying:
+            if place not in self.kept:
+                env[place] = None
         for rest in self.rests:
             rest(env)
         for place, source in self.asked:

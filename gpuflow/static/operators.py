@@ -46,6 +46,9 @@ class Operator:
         """The Values that it computes."""
         return [x for x in self.outputs if x is not None]
 
+    def last_to_read(self, places: list[int]) -> None:
+        """Told after `bind`: what lies there is dropped when the operator has run; it may do so earlier."""
+
     def bind(self, plan):
         """step(env): runs the operator once."""
         raise NotImplementedError

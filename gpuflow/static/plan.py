@@ -131,13 +131,13 @@ class Plan:
         self._blocks.append((steps, needed, kept))
         return steps
 
-    def bind_apart(self, operators, kept) -> tuple[list, list]:
+    def bind_apart(self, operators, kept, dying) -> tuple[list, list]:
         """(the functions of operators that may also be run in another way, which computes only the `kept` Values; the
         sizes that this way has to note: (their place, the place of the Value))."""
         asked: list = []
         self._sizes_asked.update((id(v), asked) for o in operators for v in o.writes())
         steps = self.bind(operators)
-        self._blocks.append((steps, operators, kept))
+        self._blocks.append((steps, operators, kept, dying))
         return steps, asked
 
     def begins(self, steps: list, value: Value) -> None:
@@ -159,13 +159,13 @@ class Plan:
 
     # ---- letting go ------------------------------------------------------------------------------------------------
 
-    def _release(self, steps, operators, keep) -> None:
+    def _release(self, steps, operators, keep, also=()) -> None:
         """Has each array that the operators compute dropped after the step that reads it last."""
         made = {id(v) for o in operators for v in o.writes()} | {id(v) for _, v in self.feeds if steps is self.steps}
         last: dict[int, int] = {}
         for k, operator in enumerate(operators):
             for v in (*operator.reads(), *operator.writes()):
-                if id(v) in made:
+                if id(v) in made or (also and self.at(v) in also):
                     last[self.at(v)] = k
         keep = {self.at(v) for v in keep}
         gone: dict[int, list[int]] = {}
@@ -174,6 +174,7 @@ class Plan:
                 gone.setdefault(k, []).append(place)
         for k, places in gone.items():
             steps[k] = _then(steps[k], _dropping(places))
+            operators[k].last_to_read(places)
 
     # ---- running ---------------------------------------------------------------------------------------------------
 

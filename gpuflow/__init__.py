@@ -24,6 +24,8 @@ from gpuflow.device import (
     CUDAPlace as CUDAPlace,
     get_device as get_device,
     is_compiled_with_cuda as is_compiled_with_cuda,
+    is_compiled_with_rocm as is_compiled_with_rocm,
+    is_compiled_with_xpu as is_compiled_with_xpu,
     set_device as set_device,
 )
 from gpuflow.dispatch import in_dynamic_mode as in_dynamic_mode

@@ -136,3 +136,10 @@ def test_a_pipeline_in_one_process_runs_its_stages_in_order(interval):
     np.testing.assert_allclose(net(ids).numpy(), nn.functional.relu(linear(table[ids])).numpy() @ table.numpy().T,
                                rtol=1e-5, atol=1e-6)
     assert table.grad is not None and linear.weight.grad is not None
+
+
+def test_groups_and_the_fleet_where_code_for_paddle_looks():
+    from gpuflow.distributed.communication.group import _get_global_group
+    from gpuflow.distributed.fleet import fleet as inner
+
+    assert _get_global_group().nranks == 1 and inner.worker_num() == 1

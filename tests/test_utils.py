@@ -77,6 +77,7 @@ def test_a_fused_linear_may_keep_its_weight_transposed():
 def test_an_initializer_called_with_the_parameter_and_its_block_fills_it():
     layer = nn.Linear(2, 2)
     nn.initializer.Constant(3.0)(layer.weight, layer.weight.block)
+    assert not paddle.is_compiled_with_rocm() and not paddle.is_compiled_with_xpu()
     assert (layer.weight == 3).all() and paddle.device.get_all_custom_device_type() == []
 
 

@@ -1,0 +1,1 @@
+"""Where code for Paddle looks for groups of processes."""

@@ -95,7 +95,7 @@ def metadata(site):
 def test_metadata_has_few_dependencies_and_no_caps(site):
     requires = metadata(site).requires
     core = {re.match(r"[\w-]+", text)[0].replace("-", "_") for text in requires if "extra ==" not in text}
-    assert core == {"numpy", "numba", "ml_dtypes", "safetensors", "tqdm"}
+    assert core == {"cloudpickle", "numpy", "numba", "ml_dtypes", "safetensors", "tqdm"}
     assert metadata(site).metadata["Requires-Python"] == ">=3.11"
     extras = set(metadata(site).metadata.get_all("Provides-Extra"))
     assert {"cuda12x", "cuda13x", "tensorboard", "plot", "demo", "test", "docs"} <= extras

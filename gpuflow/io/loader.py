@@ -22,8 +22,9 @@ class DataLoader:
         batching off: the dataset's samples come as they are, arrays as tensors.
     collate_fn: makes a batch of a list of samples; default stacks arrays and numbers field by field.
     num_workers: processes that fetch batches; 0 fetches here when the batch is asked for. Batches keep their order.
-        Dataset, collate_fn and worker_init_fn must be picklable then, and the script needs the guard
-        `if __name__ == "__main__":`. Where workers run, tensors are on the CPU.
+        Dataset, collate_fn and worker_init_fn go there (by value if they are a notebook's, local or a lambda; open
+        files and locks cannot), and a script needs the guard `if __name__ == "__main__":`. Where workers run, tensors
+        are on the CPU.
     use_buffer_reader, prefetch_factor: with workers, how many batches each prepares ahead: prefetch_factor, or only the
         one in work where use_buffer_reader is False.
     use_shared_memory: large arrays come from workers through shared memory.

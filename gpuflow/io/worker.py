@@ -110,8 +110,8 @@ def _unpack_setup(pickles: dict) -> dict:
         except Exception as error:
             raise RuntimeError(
                 f"The {name} cannot be built again in a worker process ({type(error).__name__}: {error}). Its class or "
-                "function must be found by import there. Try: define it at the top level of a module (.py file; not in "
-                "an interactive session or a notebook cell), or num_workers=0.") from error
+                "function must be found by import there. Try: define it at the top level of a module, or "
+                "num_workers=0.") from error
     return setup
 
 

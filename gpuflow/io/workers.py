@@ -8,9 +8,12 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import time
 import weakref
 from multiprocessing import connection
+
+import cloudpickle
 
 from gpuflow.errors import explain
 from gpuflow.io import worker
@@ -37,15 +40,20 @@ def start_method() -> str:
 
 
 def pickled(name: str, value) -> bytes:
-    """The pickle of a part of the loader; TypeError with advice where there is none."""
+    """The pickle of a part of the loader; TypeError with advice where there is none.
+
+    What a worker cannot import (a class of a notebook or a function, a lambda) goes along by value.
+    """
     try:
-        return pickle.dumps(value, protocol=5)
+        if hasattr(sys.modules["__main__"], "__file__"):   # else what is defined there is in no file
+            with contextlib.suppress(Exception):
+                return pickle.dumps(value, protocol=5)
+        return cloudpickle.dumps(value, protocol=5)
     except Exception as error:
         raise TypeError(explain(
             "DataLoader(num_workers > 0)", f"a {name} that can be pickled, since workers are processes of their own",
             f"{type(value).__qualname__}: {type(error).__name__}: {error}",
-            "define it at the top level of a module (no lambda, no local class or function, no open file in it), "
-            "or num_workers=0")) from error
+            "open files, locks and the like in the worker, on first use, or num_workers=0")) from error
 
 
 class Pool:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
@@ -189,14 +190,45 @@ def test_workers_end_with_the_iterator():
     assert gone(pids)
 
 
-def test_what_cannot_be_pickled_is_refused_with_advice():
-    class Local(data.Squares):
-        pass
+def environment() -> dict:
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return {**os.environ, "PYTHONPATH": root, "GPUFLOW_DEVICE": "cpu"}
 
-    with pytest.raises(TypeError, match=r"dataset that can be pickled.*top level.*num_workers=0"):
-        iter(DataLoader(Local(), num_workers=1))
+
+def test_local_classes_and_lambdas_go_to_workers():
+    factor = 3
+
+    class Local(data.Squares):
+        def __getitem__(self, index):
+            return factor * index
+
+    loader = DataLoader(Local(4), batch_size=2, num_workers=2, collate_fn=lambda samples: np.array(samples) + 1)
+    assert [batch.tolist() for batch in loader] == [[1, 4], [7, 10]]
+
+
+def test_what_is_defined_in_a_session_goes_to_workers(tmp_path):
+    code = """
+        import numpy as np
+        from gpuflow.io import DataLoader, Dataset
+        class Mine(Dataset):
+            def __getitem__(self, index):
+                return np.float32(index)
+            def __len__(self):
+                return 4
+        print([batch.tolist() for batch in DataLoader(Mine(), batch_size=2, num_workers=2)])
+    """
+    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], text=True, capture_output=True, cwd=tmp_path,
+                           env=environment(), timeout=60)
+    assert found.stdout == "[[0.0, 1.0], [2.0, 3.0]]\n", found.stderr
+
+
+def test_what_cannot_be_pickled_is_refused_with_advice(tmp_path):
+    dataset = data.Squares()
+    with open(tmp_path / "log", "wb") as dataset.file, \
+            pytest.raises(TypeError, match=r"dataset that can be pickled.*open files.*num_workers=0"):
+        iter(DataLoader(dataset, num_workers=1))
     with pytest.raises(TypeError, match="collate_fn that can be pickled"):
-        iter(DataLoader(data.Squares(), num_workers=1, collate_fn=lambda samples: samples))
+        iter(DataLoader(data.Squares(), num_workers=1, collate_fn=threading.Lock().acquire))
     with pytest.raises(RuntimeError, match=r"dataset cannot be built again in a worker.*lives elsewhere"):
         next(iter(DataLoader(data.Unbuildable(), num_workers=1)))
 
@@ -204,9 +236,7 @@ def test_what_cannot_be_pickled_is_refused_with_advice():
 def script(tmp_path, text, **options):
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(text))
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    env = {**os.environ, "PYTHONPATH": root, "GPUFLOW_DEVICE": "cpu"}
-    return subprocess.Popen([sys.executable, str(path)], env=env, text=True, stdout=subprocess.PIPE,
+    return subprocess.Popen([sys.executable, str(path)], env=environment(), text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, **options)
 
 

@@ -108,9 +108,9 @@ if TYPE_CHECKING:
     from gpuflow.param import ParamAttr as ParamAttr
     from gpuflow.static.build import disable_static as disable_static, enable_static as enable_static
 
-_ROOMS = ("amp", "autograd", "callbacks", "distributed", "distribution", "fft", "framework", "geometric", "hapi",
-          "incubate", "io", "jit", "linalg", "metric", "nn", "optimizer", "regularizer", "signal", "static", "text",
-          "utils", "version", "vision", "viz")
+_ROOMS = ("amp", "autograd", "base", "callbacks", "distributed", "distribution", "fft", "framework", "geometric",
+          "hapi", "incubate", "io", "jit", "linalg", "metric", "nn", "optimizer", "regularizer", "signal", "static",
+          "text", "utils", "version", "vision", "viz")
 _LINALG = ("cholesky", "cholesky_inverse", "cholesky_solve", "cond", "corrcoef", "cov", "eig", "eigvals", "eigvalsh",
            "householder_product", "inv", "lstsq", "lu", "lu_unpack", "matrix_power", "multi_dot", "ormqr",
            "pca_lowrank", "pinv", "qr", "slogdet", "solve", "svd_lowrank", "triangular_solve", "vecdot")

@@ -157,6 +157,7 @@ class Parameter(Tensor):
     """
 
     persistable = True
+    is_parameter = True
     block = None   # what code for Paddle hands to an initializer beside the parameter
     _declared: dict = {}   # what its first use said, for the check when the name is used again
 

@@ -28,7 +28,7 @@ ROWS: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"optimizer"}), frozenset({"io"}), frozenset({"amp"}), frozenset({"metric"}), frozenset({"text"}),
      frozenset({"distribution"})),
     (frozenset({"jit", "static/io"}), frozenset({"static/amp"}), frozenset({"incubate"}), frozenset({"distributed"}),
-     frozenset({"framework"}), frozenset({"vision"}), frozenset({"utils"})),
+     frozenset({"framework", "base"}), frozenset({"vision"}), frozenset({"utils"})),
     (frozenset({"hapi", "callbacks", "viz"}),),
     (frozenset({"cli", "__main__"}),),
 )

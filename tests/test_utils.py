@@ -59,6 +59,7 @@ def test_what_is_to_be_downloaded_must_be_there(tmp_path):
 @pytest.mark.parametrize(("module", "name", "same"), [
     ("paddle.nn.layer.transformer", "MultiHeadAttention", nn.MultiHeadAttention),
     ("paddle.framework.io", "EagerParamBase", nn.Parameter), ("paddle.framework.core", "CPUPlace", paddle.CPUPlace),
+    ("paddle.base", "ParamAttr", paddle.ParamAttr), ("paddle.base.dygraph", "to_variable", paddle.to_tensor),
     ("paddle.nn.layer.layers", "Layer", nn.Layer), ("paddle.nn.layer.norm", "LayerNorm", nn.LayerNorm),
     ("paddle.distributed.fleet.utils", "recompute", paddle.distributed.fleet.utils.recompute)])
 def test_second_homes(module, name, same):
@@ -107,3 +108,17 @@ def test_questions_that_code_for_paddle_asks_its_inner_modules():
     assert not amp_state()
     assert _current_expected_place() == paddle.CPUPlace() and core.default_cpu_generator().place == paddle.CPUPlace()
     assert _get_unique_endpoints(["a:1", "a:2", "b:1"]) == {"a:1", "b:1"}
+
+
+def test_dygraph_guard_gives_the_mode_back():
+    paddle.enable_static()
+    try:
+        with pytest.raises(ZeroDivisionError), paddle.base.dygraph.guard(paddle.CPUPlace()):
+            assert paddle.ones([2]).numpy().sum() == 2 and paddle.nn.Linear(1, 1).weight.is_parameter
+            raise ZeroDivisionError
+        assert not paddle.in_dynamic_mode()
+    finally:
+        paddle.disable_static()
+    with paddle.base.dygraph.guard():
+        assert paddle.in_dynamic_mode()
+    assert paddle.in_dynamic_mode()

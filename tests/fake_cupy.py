@@ -499,13 +499,16 @@ def make():
                                       MemoryPool=MemoryPool, using_allocator=using_allocator)
     cupyx = types.ModuleType("cupyx")
 
-    def scatter_add(target, index, values):
-        _refuse_numpy(target, "cupyx.scatter_add")
-        if _Capture.now is not None:
-            _Capture.now.changes(target._a)
-        _done(lambda: np.add.at(target._a, _index(index), _plain(values)))
+    def scatter(name, bring):
+        def function(target, index, values):
+            _refuse_numpy(target, f"cupyx.{name}")
+            if _Capture.now is not None:
+                _Capture.now.changes(target._a)
+            _done(lambda: bring.at(target._a, _index(index), _plain(values)))
+        return function
 
-    cupyx.scatter_add = scatter_add
+    for name, bring in {"scatter_add": np.add, "scatter_max": np.maximum, "scatter_min": np.minimum}.items():
+        setattr(cupyx, name, scatter(name, bring))
     cupyx.scipy = types.SimpleNamespace(special=_Special("cupyx.scipy.special"))
     return cupy, cupyx
 

@@ -51,7 +51,7 @@ def costs(model, ids):
 def train(model, optimizer, rate, loader, check, every):
     """Trains and returns the history that pictures.curves draws. check() gives the bits on the test text."""
     history = {key: [] for key in ("loss", "norm", "rate", "step", "test")}
-    with tqdm(loader, unit="step", desc="training") as bar:
+    with tqdm(loader, unit="step", desc="training", disable=None) as bar:
         for step, (ids, following) in enumerate(bar, 1):
             loss = lose(model(ids), following)
             loss.backward()

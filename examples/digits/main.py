@@ -35,7 +35,7 @@ def train(model, optimizer, rate, loader, check, epochs):
     history = {key: [] for key in ("loss", "norm", "rate", "epoch_step", "train", "test")}
     lose = nn.CrossEntropyLoss(label_smoothing=0.1)
     steps = epochs * len(loader)
-    with tqdm(total=steps, unit="step", desc="training") as bar:
+    with tqdm(total=steps, unit="step", desc="training", disable=None) as bar:
         for epoch in range(epochs):
             for images, labels in loader:
                 loss = lose(model(images), labels)

@@ -48,7 +48,7 @@ def cell_states(model, ids):
 def train(model, optimizer, rate, batches, check, epochs):
     """Trains and returns the history that pictures.curves draws. check() gives the perplexity of the test text."""
     history = {key: [] for key in ("loss", "norm", "step", "test")}
-    with tqdm(total=epochs * len(batches), unit="step", desc="training") as bar:
+    with tqdm(total=epochs * len(batches), unit="step", desc="training", disable=None) as bar:
         for epoch in range(epochs):
             state = None
             for ids, following in batches:

@@ -197,7 +197,11 @@ def serialize_program(feed_vars, fetch_vars, program=None, **kwargs) -> bytes:
 
 def serialize_persistables(feed_vars, fetch_vars, executor=None, program=None, **kwargs) -> bytes:
     """The numbers that the program for inference needs, in the order of their names, as Paddle's .pdiparams."""
-    text, values = _described(program or default_main_program(), feed_vars, fetch_vars)
+    return _numbers(*_described(program or default_main_program(), feed_vars, fetch_vars))
+
+
+def _numbers(text: dict, values: dict[str, Value]) -> bytes:
+    """The .pdiparams of a description, from the current scope."""
     file = io.BytesIO()
     variables_file.write(file, [host_array(global_scope().tensor(values[name])) for name in _kept(text)])
     return file.getvalue()
@@ -259,8 +263,8 @@ def save_inference_model(path_prefix: str, feed_vars, fetch_vars, executor, prog
     Layers are saved in their evaluation form.
     """
     path = _prefix("save_inference_model", path_prefix)
-    contents = {".pdiparams": serialize_persistables(feed_vars, fetch_vars, executor, program),
-                ".pdmodel": serialize_program(feed_vars, fetch_vars, program)}
+    text, values = _described(program or default_main_program(), feed_vars, fetch_vars)
+    contents = {".pdiparams": _numbers(text, values), ".pdmodel": json.dumps(text).encode()}
     with replacing_together(path, contents) as names:
         for name, content in zip(names, contents.values()):
             with open(name, "wb") as file:

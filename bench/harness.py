@@ -132,6 +132,22 @@ def beside_torch(name: str, page: str, cases: dict, gpuflow, torch, *, rounds: i
     record(name, found, more)
 
 
+def torch_training(model, lose, weight_decay: float):
+    """A training step in torch: lose() is the loss; backward, clip by the global norm, fused AdamW."""
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=weight_decay, fused=True)
+
+    def step():
+        loss = lose()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
 def machine() -> dict:
     """What a reader needs to place a number: processor, cores, load, GPU, versions, commit."""
     versions = {}

@@ -8,7 +8,7 @@ faster of its two forms here.
 import sys
 from pathlib import Path
 
-from bench.harness import beside_torch
+from bench.harness import beside_torch, torch_training
 
 CASES = {"training step of the digits network, batch 64": (64,)}
 
@@ -51,17 +51,8 @@ def torch_step(size):
 
     model = nn.Sequential(*block(1, 16), *block(16, 32), nn.MaxPool2d(2), *block(32, 64), nn.MaxPool2d(2),
                           nn.Flatten(), nn.Dropout(0.4), nn.Linear(256, 10))
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05, fused=True)
     images, labels = map(torch.from_numpy, batch(size))
-
-    def step():
-        loss = nn.functional.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-
-    return step
+    return torch_training(model, lambda: nn.functional.cross_entropy(model(images), labels), 0.05)
 
 
 if __name__ == "__main__":

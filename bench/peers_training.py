@@ -5,7 +5,7 @@
 The same layers, batches, optimizer (AdamW) and clip by global norm on both sides: forward, loss, backward, clip,
 update. torch runs its fused AdamW.
 """
-from bench.harness import beside_torch
+from bench.harness import beside_torch, torch_training
 
 CASES = {"MLP 784-512-512-10, batch 128": ("mlp",), "LeNet 28x28, batch 128": ("lenet",),
          "GPT of 4 layers, d 256, 128 characters, batch 16": ("gpt",),
@@ -117,18 +117,13 @@ def torch_step(name):
                               nn.Linear(84, 10))
     else:
         model = GPT() if name == "gpt" else Words()
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.01, fused=True)
     inputs, labels = map(torch.from_numpy, batch(name))
 
-    def step():
+    def lose():
         scores = model(inputs)
-        loss = nn.functional.cross_entropy(scores.reshape(-1, scores.shape[-1]), labels.reshape(-1))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        return nn.functional.cross_entropy(scores.reshape(-1, scores.shape[-1]), labels.reshape(-1))
 
-    return step
+    return torch_training(model, lose, 0.01)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,18 @@
 First every row of the kernel table on one large parameter, in GB/s by the bytes that the table says must move, beside
 the memory's own speed taken in the same rounds: a copy for kernels that write, a plain read for the norm. Then one
 optimizer step (AdamW after a clip by global norm) on the parameter sets: on the CPU beside a hand-written two-pass
-Numba loop, on a GPU beside torch and optax where they can be imported, and replayed from a CUDA graph. Without
---device: the GPU where CuPy sees one, else the CPU. Other frameworks on the CPU: bench/peers_kernels.py.
+Numba loop, on a GPU beside torch and optax where they can be imported, and replayed from a CUDA graph. Last what
+Python takes of a step. Without --device: the GPU where CuPy sees one, else the CPU. Other frameworks on the CPU:
+bench/peers_kernels.py.
 """
 
 import argparse
 import gc
 import importlib.util
 import os
+import time
+
+import numpy as np
 
 from bench import adamw_steps as steps
 from bench.harness import record, table
@@ -114,18 +118,41 @@ def on_sets(device, names, rounds) -> dict:
     return found
 
 
-PYTHON_CALLS = 300
+TENSORS, PYTHON_CALLS = 148, 300
 
 
-def python_time(device) -> float:
-    """Seconds of a whole `run` for 148 parameters of one element: nearly nothing but Python."""
-    step = steps.gpuflow_step([1] * 148, device.xp)
+def python_times(device) -> dict:
+    """{what: {"median", "best"}}, seconds of a step for 148 parameters of one element, nearly nothing but Python.
 
-    def many():
-        for _ in range(PYTHON_CALLS):
+    "FusedStep.run" and "Optimizer.step" are called again and again. After "Optimizer.step after other work", another
+    32 MB were read, so that what Python looks at has left the nearer caches, as in a training loop.
+    """
+    fused, step = steps.gpuflow_step([1] * TENSORS, device.xp), _optimizer(device).step
+    other = np.ones(2**23, np.float32)
+
+    def timed(step, calls=PYTHON_CALLS) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
             step()
+        return (time.perf_counter() - start) / calls
 
-    return alternate({"many": many}, rounds=5, warm_up=1)["many"]["best"] / PYTHON_CALLS
+    return alternate({"FusedStep.run": lambda: timed(fused), "Optimizer.step": lambda: timed(step),
+                      "Optimizer.step after other work": lambda: other.sum() and timed(step, 1)}, rounds=15, warm_up=1)
+
+
+def _optimizer(device):
+    """AdamW with a clip by global norm, and gradients where a backward leaves them once it has made its first step."""
+    import gpuflow
+    from gpuflow import nn, optimizer
+
+    gpuflow.set_device(device.name)
+    parameters = [gpuflow.create_parameter([1], "float32") for _ in range(TENSORS)]
+    adamw = optimizer.AdamW(parameters=parameters, grad_clip=nn.ClipGradByGlobalNorm(1.0))
+    for _ in range(2):
+        adamw.clear_grad()
+        gpuflow.add_n(parameters).backward()
+        adamw.step()
+    return adamw
 
 
 def gpu_here() -> bool:
@@ -141,10 +168,10 @@ def main():
     arguments.add_argument("--rounds", type=int, default=15)
     given = arguments.parse_args()
     device = Gpu() if (given.device or ("gpu" if gpu_here() else "cpu")) == "gpu" else Cpu()
-    found = {"device": device.name, "python_us_148": python_time(device) * 1e6}
+    found = {"device": device.name, "python": python_times(device)}
     found["memory"] = speed.against_the_memory(device, given.rounds)
     found["sets"] = on_sets(device, given.sets or device.sets, given.rounds)
-    print(f"\nPython time of a step with 148 parameters: {found['python_us_148']:.0f} us")
+    print(table(f"\n{TENSORS} parameters of one element: nearly nothing but Python", found["python"]))
     record("kernels", found)
 
 

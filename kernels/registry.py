@@ -20,7 +20,8 @@ class Kernel:
     name        as benchmarks print it.
     cases       check(engine=...) functions by name; each raises AssertionError where the result leaves the reference.
     bytes_per_element   what one call has to move at least, per float32 element.
-    prepare     prepare(sizes, xp) -> a call without arguments over NumPy or CuPy buffers, for benchmarks.
+    prepare     prepare(sizes, xp) -> (a call without arguments, its flat gradient, its flat parameter), for benchmarks;
+                over NumPy or CuPy buffers.
     """
 
     name: str
@@ -60,7 +61,7 @@ def _prepare_update(rule):
     def prepare(sizes, xp=np):
         step = flat_step(rule, sizes, xp, clip=CLIP_GROUP, hi=1.0, decay=0.01)
         numbers = rule.at(1)
-        return lambda: step.run(1e-3, numbers)
+        return (lambda: step.run(1e-3, numbers)), *_buffers(step)
 
     return prepare
 
@@ -68,7 +69,12 @@ def _prepare_update(rule):
 def _prepare_norm(sizes, xp=np):
     step = flat_step(RULES["sgd"], sizes, xp, clip=CLIP_GROUP, hi=1.0)
     step.refresh(0.0)
-    return step.take_norms
+    return step.take_norms, *_buffers(step)
+
+
+def _buffers(step):
+    bucket = step.plans[0].bucket
+    return bucket.grad, bucket.param
 
 
 KERNELS = [Kernel("global_norm", {dtype: _norm_case(dtype) for dtype in DTYPES}, 4, _prepare_norm)]

@@ -25,10 +25,11 @@ class Home:
     view, slot: its range of the parameter and of the gradient buffer, shaped like it. state: {name: range}.
     master: the float32 truth of a two-byte parameter, or None; seen: the parameter's version when it last agreed.
     ema: its range of the running average, where one is attached, or None.
-    steps: updates so far. strategy: its row of the strategy table; said: what the parameter said when it was resolved.
+    steps: updates so far. strategy: its row of the strategy table; said: what the parameter said when it was resolved;
+    role: what the row does, by that, where the parameter has a gradient.
     """
 
-    __slots__ = ("begin", "ema", "end", "master", "param", "said", "seen", "slot", "state", "steps", "strategy",
+    __slots__ = ("begin", "ema", "end", "master", "param", "role", "said", "seen", "slot", "state", "steps", "strategy",
                  "view")
     view: Any
     slot: Any
@@ -36,7 +37,7 @@ class Home:
 
     def __init__(self, param: Tensor, begin: int, strategy: Strategy):
         self.param, self.begin, self.end = param, begin, begin + param._array.size
-        self.strategy, self.said = strategy, None
+        self.strategy, self.said, self.role = strategy, None, None
         self.steps, self.seen, self.master, self.ema = 0, None, None, None
 
     def adopt(self) -> None:

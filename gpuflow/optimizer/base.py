@@ -222,10 +222,10 @@ class Optimizer(PaddleWay):
         if average is not None:
             apart = [(self._arena.homes[row], ids) for row, ids, _ in sparse]
             average._after_step(apart, decay, launch.left_out, launch.flag)
-        for home, active in zip(self._arena.homes, pattern):
-            if active in (DENSE, SPARSE) and home.param._version is not None:
-                home.param._version[0] += 1   # a graph that saved the old values must not be walked back
-                home.seen = home.param._version[0]
+        for home in launch.moved:
+            version = home.param._version
+            if version is not None:
+                version[0] = home.seen = version[0] + 1   # a graph that saved the old values must not be walked back
         if self._on_nonfinite == "raise" and self._scaling is None and launch.settle():
             names = launch.nonfinite_names()   # none where a clip in Python hid them from the norms
             self._refuse_nonfinite(names or [home.param.name for home in self._own_code])
@@ -264,10 +264,10 @@ class Optimizer(PaddleWay):
         for home in self._arena.homes:
             p = home.param
             g = given.get(id(p), p._grad) if given else p._grad
-            if g is None or p.stop_gradient or home.strategy.fixed or (only is not None and id(p) not in only):
+            if g is None or p.stop_gradient or not home.role or (only is not None and id(p) not in only):
                 pattern.append(INACTIVE)
             elif g.__class__ is Tensor and g._array is home.slot:
-                pattern.append(DENSE if home.strategy.rate else STILL)
+                pattern.append(home.role)
             else:
                 pattern.append(self._take_in(home, g, len(pattern), sparse))
         return pattern, sparse
@@ -307,17 +307,17 @@ class Optimizer(PaddleWay):
     def _take_in(self, home, g, row: int, sparse: list) -> int:
         """Brings a gradient that autograd did not write into its range there, or enters it as a sparse one."""
         if isinstance(g, SparseRows):
-            if home.strategy.rate and self._by_rows(home.strategy):
+            if home.role == DENSE and self._by_rows(home.strategy):
                 rows, values = g.merged()
                 sparse.append((row, rows, values.reshape(len(rows), -1)))
                 return SPARSE
             g.write_to(home.slot)
-            return DENSE if home.strategy.rate else STILL
+            return home.role
         if g._array.shape != home.slot.shape:
             raise ValueError(explain(f"{self._owner}.step", f"a gradient of {home.param.name}'s shape "
                                      f"{list(home.slot.shape)}", str(g.shape)))
         home.slot[...] = device.move(g._array, self._arena.place)
-        return DENSE if home.strategy.rate else STILL
+        return home.role
 
     def _rebuild(self, also=()) -> None:
         """A new arena for all parameters that are, or ever were, trained here; what was learned comes along.
@@ -337,7 +337,7 @@ class Optimizer(PaddleWay):
         if self._average is not None:
             self._average._move_into(self._arena)
         for home in self._arena.homes:
-            home.said = strategies.said_by(home.param)
+            self._heed(home)
         self._outside = [p for p in self._groups.params if id(p) not in self._arena.of]
         self._launch = None
         self._write_strategies()
@@ -348,7 +348,13 @@ class Optimizer(PaddleWay):
 
     def _resolve(self, home) -> None:
         """The parameter says something new about itself."""
-        home.strategy, home.said = self._strategy(home.param), strategies.said_by(home.param)
+        home.strategy = self._strategy(home.param)
+        self._heed(home)
+
+    def _heed(self, home) -> None:
+        """Notes what the strategy was resolved from, and what follows for each step."""
+        home.said = strategies.said_by(home.param)
+        home.role = INACTIVE if home.strategy.fixed else DENSE if home.strategy.rate else STILL
 
     def _write_strategies(self) -> None:
         self._own_code = [home for home in self._arena.homes if home.strategy.clip == "own code"]

@@ -62,6 +62,7 @@ class Launch:
         self.counts = Counter() if counts is None else counts
         self.skip, self.measure = skip, measure
         self.pattern: list[int] = []        # per row: INACTIVE, DENSE, SPARSE or STILL, as in the last step
+        self.moved: list = []               # the homes that the last step moved: DENSE and SPARSE
         self.sets: list[NumberSet] = []
         self.set_of: list[int] = []
         self.fused: Any = None
@@ -132,6 +133,7 @@ class Launch:
         self.fused.set_columns(set=np.array(self.set_of, np.int64))
         self.fused.set_active(np.array(pattern, np.int32))
         self.pattern = list(pattern)
+        self.moved = [home for home, active in zip(self.arena.homes, pattern) if active in (DENSE, SPARSE)]
 
     def _build(self) -> None:
         buckets = [Bucket(flat.param, flat.grad, {name: flat.state[name] for name in self.rule.state},

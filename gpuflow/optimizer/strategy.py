@@ -59,11 +59,15 @@ class Strategy:
 
 def said_by(param) -> tuple:
     """What a parameter says about itself: (rate scale, regularizer, need_clip). Plain tensors say nothing."""
-    said = param.__dict__
-    rate = said["optimize_attr"].get("learning_rate", 1.0) if "optimize_attr" in said else 1.0
+    try:   # asked of each parameter at each step; what a Parameter always has is read without looking whether it has
+        rate, regularizer, need_clip = param.optimize_attr["learning_rate"], param.regularizer, param.need_clip
+    except (AttributeError, KeyError):
+        said = param.__dict__
+        rate = said.get("optimize_attr", {}).get("learning_rate", 1.0)
+        regularizer, need_clip = said.get("regularizer"), said.get("need_clip", True)
     if rate.__class__ is not float and isinstance(rate, LRScheduler):
         rate = rate()
-    return rate, said.get("regularizer"), said.get("need_clip", True)
+    return rate, regularizer, need_clip
 
 
 def resolve(optimizer, param, number: int, group) -> Strategy:

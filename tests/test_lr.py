@@ -222,6 +222,9 @@ def test_a_bad_state_is_refused_and_changes_nothing():
     for kind in ("ExponentialDecay", "CosineAnnealingWarmRestarts", "LinearWarmup"):
         with pytest.raises(TypeError, match=f"^{kind}: expected a dict"):
             build(lr, kind, VALID[kind]).set_state_dict(["last_epoch", 0.1])
+    for state in ({"last_epoch": "5", "last_lr": 0.1}, {"last_epoch": 5, "last_lr": None}):
+        with pytest.raises(TypeError, match="to be a finite number"):
+            schedule.set_state_dict(state)
     assert schedule.last_epoch == 0
     with pytest.warns(UserWarning, match="best"):
         schedule.set_state_dict({"last_epoch": 5, "last_lr": np.array(0.25), "best": 1.0})

@@ -25,6 +25,7 @@ log = logging.getLogger("gpuflow")
 _LARGEST = float(np.finfo(np.float32).max)
 _SMALLEST = float(np.finfo(np.float32).tiny)
 CPU_PIECE = 1 << 16   # elements
+_SETTINGS = ("incr_ratio", "decr_ratio", "incr_every_n_steps", "decr_every_n_nan_or_inf", "use_dynamic_loss_scaling")
 
 
 class Stepped:
@@ -307,14 +308,13 @@ class GradScaler:
         """Scale, settings and counts under Paddle's keys; empty when the scaler is off."""
         if not self._enable:
             return {}
-        return {"scale": np.array([self._current()], np.float32), "incr_ratio": self._incr_ratio,
-                "decr_ratio": self._decr_ratio, "incr_every_n_steps": self._incr_every_n_steps,
-                "decr_every_n_nan_or_inf": self._decr_every_n_nan_or_inf, "incr_count": self._incr_count,
-                "decr_count": self._decr_count, "use_dynamic_loss_scaling": self._use_dynamic_loss_scaling}
+        *settings, dynamic = ((name, getattr(self, f"_{name}")) for name in _SETTINGS)
+        return dict([("scale", np.array([self._current()], np.float32)), *settings, ("incr_count", self._incr_count),
+                     ("decr_count", self._decr_count), dynamic])
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Goes on from a saved state. RuntimeError for an empty one (of a scaler that was off), KeyError when an entry
-        is missing; nothing is changed then."""
+        is missing, ValueError or TypeError for a setting that means nothing; nothing is changed then."""
         if not self._enable:
             return
         if len(state_dict) == 0:
@@ -326,14 +326,13 @@ class GradScaler:
                                    f"one without {missing}"))
         scale = state_dict["scale"]
         scale = scale.numpy() if isinstance(scale, Tensor) else scale
-        self.set_init_loss_scaling(float(np.asarray(scale).reshape(-1)[0]))
-        self.set_incr_ratio(state_dict["incr_ratio"])
-        self.set_decr_ratio(state_dict["decr_ratio"])
-        self.set_incr_every_n_steps(state_dict["incr_every_n_steps"])
-        self.set_decr_every_n_nan_or_inf(state_dict["decr_every_n_nan_or_inf"])
-        self._incr_count, self._decr_count = int(state_dict["incr_count"]), int(state_dict["decr_count"])
+        counts = [int(_number(name, state_dict[name], -1, math.inf)) for name in ("incr_count", "decr_count")]
+        saved = GradScaler(True, float(np.asarray(scale).reshape(-1)[0]), *(state_dict[name] for name in _SETTINGS))
+        self.set_init_loss_scaling(saved.get_init_loss_scaling())
+        for name in _SETTINGS:
+            setattr(self, f"_{name}", getattr(saved, f"_{name}"))
+        self._incr_count, self._decr_count = counts
         self._publish()
-        self._use_dynamic_loss_scaling = bool(state_dict["use_dynamic_loss_scaling"])
 
 
 def _refuse_static(method: str) -> None:

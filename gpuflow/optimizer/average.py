@@ -23,7 +23,7 @@ from gpuflow.device.later import Later
 from gpuflow.dispatch import in_dynamic_mode
 from gpuflow.errors import explain
 from gpuflow.optimizer.base import Optimizer
-from gpuflow.optimizer.lr.arguments import number, whole
+from gpuflow.optimizer.lr.arguments import as_python, number, whole
 from gpuflow.tensor import Tensor
 
 MOST_IN_ONE_SUM = 16384   # as in Paddle: float32 sums of more would lose digits
@@ -252,7 +252,7 @@ class ExponentialMovingAverage(_Average):
         """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
         self._settle()
         given = dict(state_dict)
-        updates, product = int(given.pop("updates")), float(given.pop("decay_product"))
+        updates, product = _count(self._owner, given, "updates"), _count(self._owner, given, "decay_product", number)
         _load(self._owner, given, {f"{self._name}{p.name}_ema": ema for p, ema in zip(self.params, self._current())})
         self._updates, self._product = updates, product
 
@@ -335,7 +335,7 @@ class ModelAverage(_Average):
     def set_state_dict(self, state_dict: dict) -> None:
         """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
         given = dict(state_dict)
-        counts = {name: int(given.pop(name)) for name in self._counts}
+        counts = {name: _count(self._owner, given, name) for name in self._counts}
         _load(self._owner, given, {f"{p.name}_{name}_0": array for name, arrays in self._sums.items()
                                    for p, array in zip(self.params, arrays)})
         self._counts = counts
@@ -401,11 +401,11 @@ class LookAhead:
     def set_state_dict(self, state_dict: dict) -> None:
         """Goes on from a saved state; by name, or in order where the model was rebuilt. ValueError where it differs."""
         inner = dict(state_dict)
-        steps = int(inner.pop("lookahead_steps"))
+        steps = _count("LookAhead", inner, "lookahead_steps")
         given = {key: inner.pop(key) for key in list(inner) if key.endswith("_slow_0")}
-        self.inner_optimizer.set_state_dict(inner)
         fresh = {id(p): _zeros(p) for p in self.params if given}
         _load("LookAhead", given, {f"{p.name}_slow_0": fresh[id(p)] for p in self.params if id(p) in fresh})
+        self.inner_optimizer.set_state_dict(inner)
         self._slow, self._steps = fresh, steps
 
     @property
@@ -462,15 +462,23 @@ def _write(params, arrays) -> None:
         p._write(array)
 
 
+def _count(owner: str, given: dict, name: str, check=whole):
+    """Takes a number >= 0 out of a saved state."""
+    if name not in given:
+        raise ValueError(explain(f"{owner}.set_state_dict", f"an entry {name!r}", "none", "what state_dict() gave"))
+    return check(f"{owner}.set_state_dict", name, as_python(given.pop(name)), at_least=0)
+
+
 def _load(owner: str, given: dict, targets: dict) -> None:
     """Writes given into targets: by name, else in order. ValueError, with nothing written, where they do not fit."""
     if given.keys() != targets.keys():
         given = dict(zip(targets, given.values())) if len(given) == len(targets) else given
     arrays = {name: value._array if isinstance(value, Tensor) else np.asarray(value) for name, value in given.items()}
     wrong = [name for name in {**targets, **arrays}
-             if name not in arrays or name not in targets or arrays[name].shape != targets[name].shape]
+             if name not in arrays or name not in targets or arrays[name].shape != targets[name].shape
+             or not dtypes.of(arrays[name]).is_floating]
     if wrong:
-        raise ValueError(explain(f"{owner}.set_state_dict", f"entries for {list(targets)[:3]} ... of their shapes",
-                                 f"missing, unknown or of another shape: {wrong[:5]}"))
+        raise ValueError(explain(f"{owner}.set_state_dict", f"floats for {list(targets)[:3]} ... of their shapes",
+                                 f"missing, unknown, of another shape or kind: {wrong[:5]}"))
     for name, target in targets.items():
         target[...] = device.move(arrays[name], device.place_of(target))

@@ -18,6 +18,7 @@ import numpy as np
 from gpuflow import device, dtypes
 from gpuflow.errors import explain
 from gpuflow.optimizer.lr import LRScheduler
+from gpuflow.optimizer.lr.arguments import as_python, whole
 from gpuflow.tensor import Tensor
 
 MASTER = "_fp32_master_0"
@@ -78,9 +79,7 @@ def load_state(optimizer, given) -> None:
     optimizer._bring_in()
     loading = _Loading(optimizer, dict(given), where)
     writes = loading.plan()
-    _load_schedule(optimizer, given.get("LR_Scheduler"), where)
-    for schedule, state in loading.schedules:
-        schedule.set_state_dict(state)
+    _set_schedules([*_main_schedule(optimizer, given.get("LR_Scheduler"), where), *loading.schedules])
     for target, value in writes:
         target[...] = value
     for home, steps in loading.steps_of.items():
@@ -96,8 +95,9 @@ class _Loading:
     def __init__(self, optimizer, entries: dict, where: str):
         self.optimizer, self.where = optimizer, where
         entries.pop("LR_Scheduler", None)
-        self.more, self.schedules = dict(entries.pop("LR_Schedulers", {})), []
-        self.masters, self.steps = dict(entries.pop("master_weights", {})), dict(entries.pop("steps", {}))
+        self.more, self.masters, self.steps = (
+            self._dict(entries, key) for key in ("LR_Schedulers", "master_weights", "steps"))
+        self.schedules: list = []
         self.saved: dict[str, dict] = {name: {} for name in (*self.steps, *self.masters)}   # name -> accumulators
         self.unknown: list[str] = []
         self.missing: list[str] = []
@@ -108,15 +108,22 @@ class _Loading:
         middle = f"(?:_{re.escape(optimizer._name)})?" if optimizer._name else ""
         key_form = re.compile(rf"(.+?)(?:_fp32_master_\d+)?{middle}_({'|'.join(map(re.escape, names)) or '(?!)'})_\d+")
         for key, value in entries.items():
-            found = key_form.fullmatch(key)
+            found = key_form.fullmatch(str(key))
             if found is None:
-                self.unknown.append(key)
+                self.unknown.append(str(key))
             else:
                 self.saved.setdefault(found[1], {})[found[2]] = value
         for name, saved in self.saved.items():
             steps = optimizer._from_paddle(saved)
             if steps is not None:
                 self.steps.setdefault(name, steps)
+
+    def _dict(self, entries: dict, key: str) -> dict:
+        """Takes a dict that is an entry out of the entries; empty where there is none."""
+        found = entries.pop(key, {})
+        if not isinstance(found, dict):
+            raise TypeError(explain(f"{self.where}, entry {key!r}", "a dict", type(found).__name__))
+        return dict(found)
 
     def plan(self) -> list:
         """[(array to write, values)]. ValueError when the state does not fit."""
@@ -196,7 +203,7 @@ class _Loading:
     def _steps(self, home, saved_name: str, entries: dict) -> int:
         """Updates so far: as said, or for a file of Paddle's worked out from a beta power."""
         if saved_name in self.steps:
-            return int(self.steps[saved_name])
+            return whole(self.where, f"steps[{saved_name!r}]", as_python(self.steps[saved_name]), at_least=0)
         for name, option in self.optimizer.powers.items():
             if name in entries:
                 power = float(_array(entries[name]).reshape(-1)[0])
@@ -219,16 +226,29 @@ class _Loading:
             warnings.warn(f"{self.where}: the state says nothing of {names}; they start afresh", stacklevel=4)
 
 
-def _load_schedule(optimizer, given, where: str) -> None:
+def _main_schedule(optimizer, given, where: str) -> list:
+    """[(the optimizer's scheduler, its state)], or nothing where the rate is a number."""
     schedule = optimizer._learning_rate
     if not isinstance(schedule, LRScheduler):
         if given:
             warnings.warn(f"{where}: ignored LR_Scheduler, since the learning rate is a number here", stacklevel=4)
-    elif given is None:
+        return []
+    if given is None:
         raise ValueError(explain(where, "an entry 'LR_Scheduler', since a scheduler decides the rate here", "none",
                                  "state['LR_Scheduler'] = scheduler.state_dict() to keep it as it stands"))
-    else:
-        schedule.set_state_dict(given)
+    return [(schedule, given)]
+
+
+def _set_schedules(pairs) -> None:
+    """Brings schedulers to their states, [(scheduler, state)]: all of them, or none where one refuses its own."""
+    before = [(schedule, schedule.state_dict()) for schedule, _ in pairs]
+    try:
+        for schedule, state in pairs:
+            schedule.set_state_dict(state)
+    except Exception:
+        for schedule, state in before:
+            schedule.set_state_dict(state)
+        raise
 
 
 def _homes(optimizer):

@@ -441,7 +441,11 @@ def test_states_that_do_not_fit_are_refused():
         scaler.load_state_dict({})
     with pytest.raises(KeyError, match="incr_ratio"):
         scaler.load_state_dict({"scale": np.ones(1, np.float32)})
-    assert scaler.state_dict()["scale"][0] == 65536.0
+    given = paddle.amp.GradScaler(init_loss_scaling=8.0).state_dict()
+    for key, value in (("scale", np.array([-1.0])), ("decr_ratio", 2), ("incr_every_n_steps", "x"), ("decr_count", -2)):
+        with pytest.raises((ValueError, TypeError), match="expected"):
+            scaler.load_state_dict({**given, key: value})
+    assert scaler.state_dict() == paddle.amp.GradScaler().state_dict()   # nothing of any
 
 
 @pytest.mark.parametrize("settings", [{"incr_ratio": 1.0}, {"decr_ratio": 1.0}, {"decr_ratio": 0.0},

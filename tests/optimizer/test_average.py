@@ -151,11 +151,23 @@ def test_resumes_bit_for_bit(kind, tmp_path):
             for one in (average, restored):
                 one.update() if kind == "ema" else one.step()
         same(average.averages(), restored.averages())
-    state = dict(average.state_dict())
-    bad = next(k for k in state if k.endswith(("_ema", "_sum_1_0", "_slow_0")))
-    state[bad] = np.zeros(7, np.float32)
-    with pytest.raises(ValueError, match="another shape"):
-        restored.set_state_dict(state)
+    state, before = average.state_dict(), plain(restored)
+    bad = [k for k in state if k.endswith(("_ema", "_sum_1_0", "_slow_0"))][-1]
+    count = {"ema": "updates", "mean": "num_updates", "ahead": "lookahead_steps"}[kind]
+    for key, value, error, says in ((bad, np.zeros(7, np.float32), ValueError, "another shape"),
+                                    (bad, np.zeros(state[bad].shape, int), ValueError, "or kind"),
+                                    (count, -1, ValueError, f"{count} to be an int >= 0"),
+                                    (count, "many", TypeError, f"{count} to be an int >= 0")):
+        with pytest.raises(error, match=says):
+            restored.set_state_dict({**state, key: value})
+    with pytest.raises(ValueError, match=f"an entry '{count}'"):
+        restored.set_state_dict({k: v for k, v in state.items() if k != count})
+    assert plain(restored) == before
+
+
+def plain(average):
+    """Its state, to compare with a later one."""
+    return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in average.state_dict().items()}
 
 
 def test_look_ahead_passes_on_what_it_does_not_have():

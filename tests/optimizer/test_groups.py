@@ -98,9 +98,14 @@ def test_all_schedules_are_saved():
         p.set_value(w)
     fresh.set_state_dict(state)
     same([run(again, fresh, fresh_schedules, 3)], [rest])
-    del state["LR_Schedulers"]
+    last = state.pop("LR_Schedulers")
+    _, fresh, schedules = scheduled()
+    before = [schedule.state_dict() for schedule in schedules]
     with pytest.raises(ValueError, match=r"LR_Schedulers\['group 0'\]"):
-        scheduled()[1].set_state_dict(state)
+        fresh.set_state_dict(state)
+    with pytest.raises(ValueError, match="missing"):     # the first two fit, and are taken back
+        fresh.set_state_dict({**state, "LR_Schedulers": {**last, params[1].name: {}}})
+    assert [schedule.state_dict() for schedule in schedules] == before
 
 
 def test_a_new_group_may_bring_a_schedule():

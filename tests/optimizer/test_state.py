@@ -186,7 +186,10 @@ BROKEN = {
              "x_1_moment2_0.*x_0_moment1_0"),
     "foreign": (lambda s: {k.replace("x_0", "zz"): v for k, v in without(s, "steps").items()} | {"yy_moment1_0": 1.0},
                 ValueError, "zz"),
-    "no dict": (lambda s: list(s), TypeError, "a dict")}
+    "no dict": (lambda s: list(s), TypeError, "a dict"),
+    "no dict inside": (lambda s: {**s, "steps": [3]}, TypeError, "entry 'steps'"),
+    "negative steps": (lambda s: {**s, "steps": {**s["steps"], "x_3": -1}}, ValueError, r"steps\['x_3'\] to be an int"),
+    "schedule": (lambda s: {**s, "LR_Scheduler": {"last_epoch": 3, "last_lr": "fast"}}, TypeError, "last_lr")}
 
 
 @pytest.mark.parametrize("what", BROKEN)

@@ -36,6 +36,11 @@ def told(value: Any) -> Any:
     return value.item() if isinstance(value, Tensor) and value.size == 1 and value.dtype.is_floating else value
 
 
+def as_python(value: Any) -> Any:
+    """Arrays and tensors of one element become numbers, so that a saved state needs no array library to be read."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def whole(owner: str, name: str, value: Any, hint: str | None = None, **bounds: int) -> int:
     """value as an int; 3.0 is refused, a NumPy integer is taken. bounds as in number()."""
     return int(_bounded(owner, name, value, Integral, "an int", hint, bounds))

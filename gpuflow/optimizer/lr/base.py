@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from gpuflow.errors import explain
-from gpuflow.optimizer.lr.arguments import epoch_index, number, whole
+from gpuflow.optimizer.lr.arguments import as_python, epoch_index, number, whole
 
 
 class LRScheduler:
@@ -81,7 +81,7 @@ class LRScheduler:
     def state_dict(self) -> dict[str, Any]:
         """What is needed to go on from here, as plain Python numbers; attributes that do not exist are left out."""
         self.state_keys()
-        return {key: _as_python(self.__dict__[key]) for key in self.keys if key in self.__dict__}
+        return {key: as_python(self.__dict__[key]) for key in self.keys if key in self.__dict__}
 
     def set_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state. A missing entry is an error and changes nothing; an unknown one is a warning."""
@@ -100,16 +100,14 @@ class LRScheduler:
         unknown = [key for key in state_dict if key not in self.keys]
         if unknown:
             warnings.warn(f"{owner}: ignored {unknown} in the state; was it saved by another schedule?", stacklevel=3)
-        return {key: _as_python(state_dict[key]) for key in self.keys}
+        found = {key: as_python(state_dict[key]) for key in self.keys}
+        for key in {"last_epoch", "last_lr"} & found.keys():
+            number(owner, key, found[key], "a state that was not changed")
+        return found
 
     def set_dict(self, state_dict: dict[str, Any]) -> None:
         """Another name for `set_state_dict`."""
         self.set_state_dict(state_dict)
-
-
-def _as_python(value: Any) -> Any:
-    """Arrays and tensors of one element become numbers, so that a saved state needs no array library to be read."""
-    return value.item() if hasattr(value, "item") else value
 
 
 def linear(start: float, end: float, fraction: float) -> float:

@@ -13,9 +13,9 @@ from gpuflow import device, dtypes
 from gpuflow.errors import explain
 from gpuflow.optimizer.strategy import Strategy
 from gpuflow.tensor import Tensor
+from gpuflow_kernels import memory
 
 ALIGN = 64    # elements: what the kernels ask for at the start of a range
-BYTES = 64    # of the buffers themselves: a cache line, and the widest vector load
 TWO_BYTES = (dtypes.float16, dtypes.bfloat16)
 
 
@@ -145,13 +145,8 @@ def padded(size: int) -> int:
 
 
 def zeros(xp, size: int, dtype):
-    """A flat zero buffer whose first byte lies on a 64-byte boundary. CuPy's memory lies on 256 by itself."""
-    if xp is not np:
-        return xp.zeros(size, dtype)
-    dtype = np.dtype(dtype)
-    raw = np.zeros(size * dtype.itemsize + BYTES, np.uint8)
-    start = -raw.ctypes.data % BYTES
-    return raw[start:start + size * dtype.itemsize].view(dtype)
+    """A flat zero buffer as the kernels like it. CuPy's memory lies on 256 bytes by itself."""
+    return memory.zeros(size, dtype) if xp is np else xp.zeros(size, dtype)
 
 
 def common_place(owner: str, params) -> device.Place:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gpuflow_kernels import memory
 from gpuflow_kernels.update import reference
 from gpuflow_kernels.update.layout import ALIGN, CHUNK, CLIP_GROUP, CLIP_NONE, CLIP_NORM, CLIP_VALUE
 from gpuflow_kernels.update.step import Bucket, FusedStep
@@ -53,7 +54,8 @@ def every_strategy(rows: int, seed: int = 0) -> dict:
 def flat_step(rule, sizes, xp=np, value: float = 1e-3, **columns) -> FusedStep:
     """A step over float32 buffers full of one value, on NumPy or CuPy, for benchmarks."""
     begin, end, total = layout_of(sizes)
-    p, g, *states = (xp.zeros(total, np.float32) for _ in range(2 + len(rule.state)))
+    zeros = memory.zeros if xp is np else xp.zeros
+    p, g, *states = (zeros(total, np.float32) for _ in range(2 + len(rule.state)))
     for buffer in (p, g, *states):
         for b, e in zip(begin, end):
             buffer[b:e] = value

@@ -10,7 +10,8 @@ import pytest
 import gpuflow
 from gpuflow import nn, optimizer
 from gpuflow.ops.rows import SparseRows
-from gpuflow.optimizer.arena import ALIGN, BYTES
+from gpuflow.optimizer.arena import ALIGN
+from gpuflow_kernels.memory import LINE
 from tests.optimizer.helpers import CLOSE, give, parameter, random_parameters, same, values
 
 SHAPES = ((5, 7), (1,), (64,), (), (0, 3), (130,))
@@ -49,7 +50,7 @@ def test_layout():
     (flat,) = opt._arena.flats
     assert len(opt._arena.flats) == 1 and len(flat.param) % ALIGN == 0
     for buffer in (flat.param, flat.grad, *flat.state.values()):
-        assert buffer.ctypes.data % BYTES == 0
+        assert buffer.ctypes.data % LINE == 0
     inside = np.zeros(len(flat.param), bool)
     for home in flat.homes:
         assert (home.begin % ALIGN == 0 and np.shares_memory(home.view, flat.param)) or home.begin == home.end

@@ -32,8 +32,11 @@ class ASGD(Optimizer):
     def numbers(self, step):
         return self.rule.at(step, batch_num=self._batches)
 
-    def _states(self):
+    def _rule_states(self):
         return ("d", *self._ring)
+
+    def _bound(self, step):
+        return {"d": "d", "y": self._ring[(step - 1) % self._batches]}
 
     def _to_paddle(self, entries, steps):
         """Paddle keeps the last gradients in one array y, [batch_num, ...], here a copy, and counts the steps in m."""
@@ -51,6 +54,6 @@ class ASGD(Optimizer):
 
     def _before_run(self, launch):
         if self._batches > 1:
-            turn = max(one.steps for one in launch.sets) - 1   # 0 in the first step
+            buffer = self._bound(max(one.steps for one in launch.sets))["y"]
             for k, flat in enumerate(launch.arena.flats):
-                launch.fused.rebind(k, y=flat.state[self._ring[turn % self._batches]])
+                launch.fused.rebind(k, y=flat.state[buffer])

@@ -49,7 +49,8 @@ class Optimizer(PaddleWay):
     the optimizer's flat buffers; a `p.detach()` from before that keeps the old memory.
 
     A rule of your own gets clips, groups, decay, AMP and checkpoints in a few lines: docs/custom-optimizer.md.
-    A subclass written for Paddle, which overrides `_append_optimize_op`, needs no rule; it updates in Python.
+    A subclass written for Paddle, which overrides `_append_optimize_op`, needs no rule; it updates in Python, and may
+    leave that to the optimizer that it is made of by `super()`.
     """
 
     rule: Any = None            # an UpdateRule of gpuflow_kernels; may be chosen in __init__
@@ -71,7 +72,7 @@ class Optimizer(PaddleWay):
         self.type = self._owner.lower()
         self._hand = None
         if type(self)._append_optimize_op is not PaddleWay._append_optimize_op:
-            self._hand, self.rule, self.accumulators, self.powers = ByHand(self), None, {}, {}
+            self._hand, self.accumulators = ByHand(self), {}   # states go by the names that code for Paddle gives them
             if multi_precision:
                 raise ValueError(explain(self._owner, "multi_precision=False where Python updates", "True"))
         elif self.rule is None and self._ruled:
@@ -132,8 +133,16 @@ class Optimizer(PaddleWay):
         return strategy.lazy
 
     def _states(self) -> tuple:
-        """Names of the buffers in the arena: the rule's states, and more where a subclass binds them in turn."""
-        return self._hand.names() if self._hand is not None else self.rule.state
+        """Names of the buffers in the arena, or what a subclass that updates in Python has made."""
+        return self._hand.names() if self._hand is not None else self._rule_states()
+
+    def _rule_states(self) -> tuple:
+        """Names of the buffers of the rule: its states, and more where a subclass binds them in turn."""
+        return self.rule.state
+
+    def _bound(self, step: int) -> dict:
+        """{state of the rule: buffer} at step = 1, 2, ..."""
+        return {name: name for name in self.rule.state}
 
     def _before_run(self, launch) -> None:
         """The last moment before the kernels."""
@@ -437,8 +446,8 @@ class Optimizer(PaddleWay):
         `factor` and that is left out where one is inf or NaN, or where `found` is true (a 0-d bool array, or None).
         None for an optimizer whose steps are its own code and not the kernels'."""
         own = type(self)
-        if self.rule is None or own.step is not Optimizer.step or own.minimize is not Optimizer.minimize \
-                or own._step is not Optimizer._step:
+        if (self._hand is not None or not self._ruled or own.step is not Optimizer.step
+                or own.minimize is not Optimizer.minimize or own._step is not Optimizer._step):
             return None
         self._scaling = scaling = Scaling(factor, found)
         try:

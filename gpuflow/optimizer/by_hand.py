@@ -18,12 +18,14 @@ from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer import strategy as strategies
 from gpuflow.optimizer.arena import common_place
 from gpuflow.tensor import Tensor
+from gpuflow_kernels.update.reference import apply_rule
 
 
 class PaddleWay:
     """The part of Optimizer that code written for Paddle calls or overrides."""
 
     type: Any = None
+    rule: Any
     _hand: Any
     _groups: Any
     _arena: Any
@@ -40,14 +42,65 @@ class PaddleWay:
         block: its `append_op` applies an op by name (static/legacy.py); in a Program too this runs at each step, at
         once. param_and_grad: (parameter, gradient after clip and regularisation, dense); with parameter groups, and
         where the class has a method `_update_param_group`, the group's dict with that pair as "params".
+
+        Here it is one update by the class's rule, in array operations, with that gradient as it is: what a subclass
+        gets from `super()`, at the rate that `_create_param_lr` says.
         """
-        raise NotImplementedError(explain(f"{self._owner}._append_optimize_op", "a subclass that defines it", "none"))
+        if self.rule is None:
+            raise NotImplementedError(explain(f"{self._owner}._append_optimize_op", "a subclass that defines it",
+                                              "none"))
+        p, g = param_and_grad["params"] if isinstance(param_and_grad, dict) else param_and_grad
+        self._chosen("_append_optimize_op", [p], None)
+        row = self._strategy(p)
+        if p.stop_gradient or row.rate == 0:
+            return
+        home = self._home_now(p)
+        kind, xp, step = _compute_type(p), device.module_for(p.place), home.steps + 1
+        state = {name: home.state[self._key(buffer)] for name, buffer in self._bound(step).items()}
+        value, new = apply_rule(
+            self.rule, p._array if home.master is None else home.master, g.dense() if isinstance(g, SparseRows)
+            else g._array, state, lr=self._create_param_lr(param_and_grad)._array, decay=row.decay,
+            numbers=self.numbers(step, **dict(row.options)), kind=kind, xp=xp)
+        for name, array in new.items():
+            state[name][...] = array
+        if home.master is not None:
+            home.master[...] = value
+        p._write(value.astype(p._array.dtype))
+        if self._hand is None:      # else ByHand.step counts
+            home.steps, home.seen = step, p._counted()[0]
 
     def _create_accumulators(self, block, parameters):
-        """Makes the states of these parameters by `_add_accumulator`; called before their first update."""
+        """Makes the states of these parameters by `_add_accumulator`; called before their first update.
+
+        Here it makes those of the class's rule, where a subclass updates in Python.
+        """
+        if self._hand is not None and self.rule is not None:
+            for p in parameters:
+                self._add_rule_states(p)
 
     def _finish_update(self, block, parameters_and_grads):
         """Called once after the parameters of a step."""
+
+    # ---- a rule, one parameter at a time ---------------------------------------------------------------------------
+
+    def _home_now(self, p):
+        """The parameter's home with its states and its step count up to date."""
+        if self._hand is None:
+            self._bring_in()
+            self._launch.write_steps()
+        else:
+            self._add_rule_states(p)
+        return self._arena.of[id(p)]
+
+    def _add_rule_states(self: Any, p) -> None:
+        """Makes the states that the class's rule asks for, where updates run in Python."""
+        first = self._first_states(self._strategy(p))
+        for name in self._rule_states():
+            self._add_accumulator(self._key(name), p, _compute_type(p).name, first.get(name, 0.0))
+
+    def _key(self, state: str) -> str:
+        """What a home calls a state of the rule."""
+        return state if self._hand is None else type(self).accumulators.get(state, state)
 
     # ---- to call ---------------------------------------------------------------------------------------------------
 
@@ -80,8 +133,7 @@ class PaddleWay:
     def _create_param_lr(self, param_and_grad):
         """The rate of one parameter with its factors, a 0-d Tensor: float64 beside float64 parameters, else float32."""
         param = (param_and_grad["params"] if isinstance(param_and_grad, dict) else param_and_grad)[0]
-        kind = np.float64 if param.dtype is dtypes.float64 else np.float32
-        return _scalar(self.get_lr() * self._strategy(param).rate, kind, param.place)
+        return _scalar(self.get_lr() * self._strategy(param).rate, _compute_type(param), param.place)
 
     def append_regularization_ops(self, parameters_and_grads, regularization=None):
         """[(parameter, gradient + penalty's gradient)]: the parameter's own regularizer, else `regularization`.
@@ -166,6 +218,10 @@ def _block():
     from gpuflow.static.legacy import AtOnce
 
     return AtOnce()
+
+
+def _compute_type(p) -> np.dtype:
+    return np.dtype(np.float64 if p.dtype is dtypes.float64 else np.float32)
 
 
 def _scalar(value: float, kind, place) -> Tensor:

@@ -1,5 +1,5 @@
-"""The same step in float64 NumPy, one parameter at a time: slow, plain, sharing no code with the kernels but the
-formula."""
+"""The same step in array operations, one parameter at a time: slow, plain, sharing no code with the kernels but the
+formula. In float64 NumPy it is what the kernels are tested against."""
 
 from __future__ import annotations
 
@@ -7,38 +7,37 @@ import numpy as np
 
 from gpuflow_kernels.update.layout import CLIP_GROUP, CLIP_NORM, CLIP_VALUE, COLUMNS, INACTIVE, STILL, TAGS
 
-_LANGUAGE = {
-    "sqrt": np.sqrt,
-    "fabs": np.abs,
-    "fmin": np.minimum,
-    "fmax": np.maximum,
-    "where": np.where,
-    "real": float,
-    "sign": lambda x: np.nan_to_num(np.sign(x), nan=0.0),
-}
+
+def _language(xp) -> dict:
+    return {"sqrt": xp.sqrt, "fabs": xp.abs, "fmin": xp.minimum, "fmax": xp.maximum, "where": xp.where, "real": float,
+            "sign": lambda x: xp.nan_to_num(xp.sign(x), nan=0.0)}
 
 
-def apply_rule(rule, p, g, state, *, lr, decay=0.0, numbers=None):
-    """Returns (p, state) after one step of a rule on one whole parameter, all float64; the inputs stay as they are."""
+def apply_rule(rule, p, g, state, *, lr, decay=0.0, numbers=None, kind=np.float64, xp=np):
+    """Returns (p, state) after one step of a rule on one whole parameter; the inputs stay as they are.
+
+    p, g, state: arrays of the module xp, which are brought to the type `kind` first.
+    """
     names = {
-        **{k: np.asarray(v, np.float64) for k, v in state.items()},
+        **{k: xp.asarray(v, kind) for k, v in state.items()},
         **(numbers or {}),
-        "p": p.astype(np.float64),
-        "g": g.astype(np.float64),
+        "p": p.astype(kind),
+        "g": g.astype(kind),
         "lr": lr,
         "decay": decay,
     }
+    language = _language(xp)
     with np.errstate(all="ignore"):
         for part in ("prepare", "direction"):
-            _run(rule.lines(part), names)
-        names |= {name: np.sqrt((names[variable] ** 2).sum()) for name, variable in rule.norms.items()}
-        _run(rule.lines("formula"), names)
+            _run(rule.lines(part), language, names)
+        names |= {name: xp.sqrt((names[variable] ** 2).sum()) for name, variable in rule.norms.items()}
+        _run(rule.lines("formula"), language, names)
     return names["p"], {k: names[k] for k in state}
 
 
-def _run(lines, names):
+def _run(lines, language, names):
     for line in lines:
-        exec(line, dict(_LANGUAGE), names)
+        exec(line, dict(language), names)
 
 
 def group_sumsq(host, gradients) -> np.ndarray:

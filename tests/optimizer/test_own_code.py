@@ -327,6 +327,88 @@ def test_a_groups_options_reach_the_subclass():
         HandMomentum(0.1, 0.9, parameters=[{"params": [p], "momentum": 0.0}])
 
 
+# ---- an optimizer of ours, one parameter at a time -----------------------------------------------------------------
+
+EVERY = {"SGD": {}, "Momentum": {"use_nesterov": True, "rescale_grad": 0.5}, "Adagrad": {
+    "initial_accumulator_value": 0.1}, "Adadelta": {}, "RMSProp": {"momentum": 0.9, "centered": True}, "Adam": {
+    "amsgrad": True}, "AdamW": {}, "Adamax": {}, "NAdam": {}, "RAdam": {}, "ASGD": {"batch_num": 3}, "Rprop": {},
+    "Lamb": {}, "Lion": {}}
+
+
+def passing_on(name):
+    """A subclass that leaves the update to `super()`."""
+    def update(self, block, param_and_grad):
+        super(cls, self)._append_optimize_op(block, param_and_grad)
+
+    cls = type("PassesOn", (getattr(optimizer, name),), {"_append_optimize_op": update})
+    return cls
+
+
+def each(name, cls=None):
+    params = [parameter(a, **b) for a, b in zip(STARTS, ({}, {"learning_rate": 2.0}, {}, {"learning_rate": 0.0}))]
+    return params, (cls or getattr(optimizer, name))(learning_rate=0.05, parameters=params, **EVERY[name])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_rule_one_parameter_at_a_time(name, tmp_path):
+    """Called directly, in turn with whole steps, and by a subclass through `super()`: what step() does."""
+    params, opt = each(name)
+    direct, direct_opt = each(name)
+    above, above_opt = each(name, passing_on(name))
+    for k in range(6):
+        for some, one in ((params, opt), (direct, direct_opt), (above, above_opt)):
+            give(*[(p, np.random.default_rng(k).normal(size=p.shape)) for p in some])
+            if one is direct_opt and k % 2:
+                for p in direct:
+                    one._append_optimize_op(None, (p, p.grad))
+            else:
+                one.step()
+            one.clear_grad()
+    for a, b, c in zip(values(params), values(direct), values(above)):
+        np.testing.assert_allclose(b, a, rtol=2e-6, atol=5e-7)
+        np.testing.assert_allclose(c, a, rtol=2e-6, atol=5e-7)
+    assert direct_opt.state_dict()["steps"] == {p.name: 6 * (p is not direct[3]) for p in direct}
+    named = {key.replace(p.name, q.name) for key in opt.state_dict() for p, q in zip(params, above) if p.name in key}
+    assert named == {key for key in above_opt.state_dict() if any(q.name in key for q in above)}
+    gpuflow.save(above_opt.state_dict(), str(tmp_path / "above.pdopt"))
+    again, fresh = each(name, passing_on(name))
+    for p, q in zip(again, above):
+        p.set_value(q)
+    fresh.set_state_dict(gpuflow.load(str(tmp_path / "above.pdopt")))
+    for some, one in ((above, above_opt), (again, fresh)):
+        give(*[(p, np.full(p.shape, 0.5)) for p in some])
+        one.step()
+    same(values(again), values(above))
+
+
+def test_one_parameter_at_a_time_takes_the_gradient_as_it_is():
+    """No clip, no penalty; the rate is what a subclass says of it; what is frozen, or of others, stays."""
+    class Slower(optimizer.SGD):
+        def _append_optimize_op(self, block, param_and_grad):
+            param_and_grad[0].optimize_attr["learning_rate"] = 0.5
+            super()._append_optimize_op(block, param_and_grad)
+
+    g = gpuflow.to_tensor([4.0])
+    for cls, to in ((optimizer.SGD, 1 - 0.1 * 4), (Slower, 1 - 0.05 * (1 + 0.2))):
+        p, frozen = parameter([1.0]), parameter([1.0], trainable=False)
+        opt = cls(0.1, parameters=[p, frozen], weight_decay=0.2, grad_clip=nn.ClipGradByNorm(1.0))
+        if cls is Slower:
+            give((p, [4.0]))
+            opt.step()
+        else:
+            opt._append_optimize_op(None, (p, g))
+            opt._append_optimize_op(None, (frozen, g))
+            with pytest.raises(ValueError, match="parameters of this optimizer"):
+                opt._append_optimize_op(None, (parameter([1.0]), g))
+        assert p.item() == pytest.approx(to, rel=1e-6) and frozen.item() == 1
+    half = parameter([1.0], dtype="float16")
+    opt = optimizer.SGD(1.0, parameters=[half], multi_precision=True)
+    opt._append_optimize_op(None, (half, gpuflow.to_tensor([2.0**-14], dtype="float16")))
+    assert half.item() == 1 and opt.state_dict()["master_weights"][half.name].item() == 1 - 2.0**-14
+    with pytest.raises(NotImplementedError, match="subclass"):
+        optimizer.LBFGS(parameters=[frozen])._append_optimize_op(None, (frozen, g))
+
+
 def test_what_has_neither_rule_nor_update_is_refused():
     with pytest.raises(TypeError, match="_append_optimize_op"):
         Optimizer(0.1, parameters=[parameter([1.0])])
@@ -429,7 +511,8 @@ def test_on_the_stand_in_gpu():
         for place in ("cpu", "gpu:0"):
             for cls, clip in ((HandMomentum, nn.ClipGradByGlobalNorm(0.7)), (optimizer.Momentum, ByMean()),
                               (optimizer.Momentum, nn.ClipGradByGlobalNorm(0.7, norm_type=3)),
-                              (optimizer.Momentum, nn.ClipGradByAdaptiveNorm(0.1))):
+                              (optimizer.Momentum, nn.ClipGradByAdaptiveNorm(0.1)),
+                              (passing_on("Momentum"), nn.ClipGradByGlobalNorm(0.7))):
                 params, opt = built(cls, clip, 0.2)
                 nn.ParameterList(params).to(place)
                 for k in range(3):

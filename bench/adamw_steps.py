@@ -39,6 +39,11 @@ def small() -> list[int]:
     return [64 + (k * 2654435761) % 4033 for k in range(2000)]
 
 
+def small200() -> list[int]:
+    """The first 200 of them: as many leaves as XLA compiles in a minute."""
+    return small()[:200]
+
+
 def billion() -> list[int]:
     """1.02e9 parameters in 292 tensors: a GPT of 24 layers of width 1792, for GPUs."""
     d = 1792
@@ -46,7 +51,7 @@ def billion() -> list[int]:
     return [50257 * d, 1024 * d, *block * 24, d, d]
 
 
-SETS = {"gpt2": gpt2, "resnet50": resnet50, "small": small, "billion": billion}
+SETS = {"gpt2": gpt2, "resnet50": resnet50, "small": small, "small200": small200, "billion": billion}
 
 # -- the steps ---------------------------------------------------------------------------------------------------------
 

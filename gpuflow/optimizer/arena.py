@@ -111,9 +111,10 @@ class Arena:
             raise ValueError(explain(owner, f"{p.name} of shape {list(before.view.shape)}, as in its earlier steps",
                                      str(list(home.view.shape)), "a new optimizer for a parameter of another shape"))
         else:
+            self.reset(home)      # states that the optimizer did not ask for until now
             home.steps = before.steps
-            for name, state in home.state.items():
-                state[...] = device.move(before.state[name], self.place)
+            for name in home.state.keys() & before.state.keys():
+                home.state[name][...] = device.move(before.state[name], self.place)
             for ours, theirs in ((home.master, before.master), (home.ema, before.ema)):
                 if ours is not None and theirs is not None:
                     ours[...] = device.move(theirs, self.place)

@@ -108,6 +108,10 @@ class Optimizer(PaddleWay):
         """The options as they are kept; raises for a value that cannot be meant. Called for each group's as well."""
         return options
 
+    def _rule_for(self, options: list[dict]):
+        """The rule that serves groups with these options, where it depends on them."""
+        return self.rule
+
     def _first_states(self, strategy) -> dict:
         """{state: first value} for states that do not start at zero."""
         return {}
@@ -510,6 +514,8 @@ class Optimizer(PaddleWay):
     def _check_settings(self) -> None:
         """Raises for settings that mean nothing, of any parameter, frozen or not."""
         strategies.check_norm_groups(self._owner, [(p, self._strategy(p)) for p in self._groups.params])
+        options = [strategies.options_of(self, group) for group in self._groups.groups]
+        self.rule = self._rule_for(options or [self._options])
 
     def __reduce__(self):
         """TypeError: a copy would update buffers that its parameters do not look into."""

@@ -77,12 +77,17 @@ def resolve(optimizer, param, number: int, group) -> Strategy:
     _rate(row, optimizer, param, group, where)
     _penalty(row, optimizer, param, group, where)
     _clip(row, optimizer, param, group, number, where)
-    options = optimizer._checked(**{name: group.get(name, value) for name, value in optimizer._options.items()})
+    options = options_of(optimizer, group)
     own = [name for name in options if name in group]
     if optimizer._options:
         row["source"]["options"] = f"{where}: {', '.join(own)}" if own else "optimizer"
     row["options"] = tuple(options.items())
     return optimizer._adjusted(Strategy(**row, lazy=bool(group.get("lazy_mode", optimizer._lazy))))
+
+
+def options_of(optimizer, group) -> dict:
+    """The rule's options in a group: its own, else the optimizer's."""
+    return optimizer._checked(**{name: group.get(name, value) for name, value in optimizer._options.items()})
 
 
 def _rate(row, optimizer, param, group, where):

@@ -92,14 +92,19 @@ rmsprop = UpdateRule(
 """,
 )
 
+def _rho_centered(t, rho=0.95, epsilon=1e-6, centered=True):
+    return {**_rho(t, rho, epsilon), "gain": 1 - rho if centered else 0.0}
+
+
+# Without a gain the mean stays 0: the plain rule.
 rmsprop_centered = UpdateRule(
     "rmsprop_centered",
     state=("s", "a"),
-    numbers=("rho", "one_minus_rho", "epsilon"),
-    at=_rho,
+    numbers=("rho", "one_minus_rho", "gain", "epsilon"),
+    at=_rho_centered,
     formula="""
     s = rho * s + one_minus_rho * (g * g)
-    a = rho * a + one_minus_rho * g
+    a = rho * a + gain * g
     p = p - lr * g / sqrt(s - a * a + epsilon)
 """,
 )
@@ -121,14 +126,19 @@ rmsprop_momentum = UpdateRule(
 """,
 )
 
+
+def _rho_centered_momentum(t, rho=0.95, epsilon=1e-6, momentum=0.0, centered=True):
+    return {**_rho_centered(t, rho, epsilon, centered), "mu": momentum}
+
+
 rmsprop_centered_momentum = UpdateRule(
     "rmsprop_centered_momentum",
     state=("s", "a", "v"),
-    numbers=("rho", "one_minus_rho", "epsilon", "mu"),
-    at=_rho_momentum,
+    numbers=("rho", "one_minus_rho", "gain", "epsilon", "mu"),
+    at=_rho_centered_momentum,
     formula="""
     s = rho * s + one_minus_rho * (g * g)
-    a = rho * a + one_minus_rho * g
+    a = rho * a + gain * g
     v = mu * v + lr * g / sqrt(s - a * a + epsilon)
     p = p - v
 """,

@@ -205,7 +205,7 @@ def test_the_same_seed_gives_the_same_bits():
     (lambda p: optimizer.Rprop(etas=(1.5, 2.0), parameters=p), ValueError, "etas"),
     (lambda p: optimizer.Rprop(optimizer.lr.StepDecay(0.1, 1), parameters=p), TypeError, "as a number"),
     (lambda p: optimizer.Rprop(parameters=p).set_lr(0.1), RuntimeError, "no change of rate"),
-    (lambda p: optimizer.RMSProp(0.1, parameters=[{"params": p, "momentum": 0.9}]), ValueError, "momentum=0"),
+    (lambda p: optimizer.RMSProp(0.1, parameters=[{"params": p, "momentum": -0.9}]), ValueError, "momentum"),
     (lambda p: optimizer.Lamb(parameters=[{"params": p, "weight_decay": 0.1}]), TypeError, "weight_decay"),
     (lambda p: optimizer.ASGD(batch_num=0, parameters=p), ValueError, "batch_num"),
     (lambda p: optimizer.Optimizer(0.1, p), TypeError, "a class with a rule"),

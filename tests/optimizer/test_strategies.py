@@ -1,4 +1,5 @@
 """Clips, regularizers, decay, rates and groups: the order and who wins, against a step written by hand in float64."""
+import inspect
 from xml.etree.ElementTree import fromstring
 
 import numpy as np
@@ -153,24 +154,54 @@ def test_a_group_name_joins_norms():
                                        {"params": [parameter([1.0])], "grad_clip": other}])
 
 
-def test_rule_options_of_a_group():
-    start = np.array([1.0, -2.0, 3.0])
-    p, q = parameter(start), parameter(start)
-    r, s = parameter(start), parameter(start)
-    both = optimizer.AdamW(0.1, parameters=[{"params": [p], "beta1": 0.5, "epsilon": 1e-3}, {"params": [q]}])
-    one = optimizer.AdamW(0.1, beta1=0.5, epsilon=1e-3, parameters=[r])
-    other = optimizer.AdamW(0.1, parameters=[s])
-    for k in range(4):
+# What Paddle's groups may say of each rule, and for ours as well: {optimizer: options of one group}.
+OPTIONS = {
+    "Momentum": {"momentum": 0.5, "use_nesterov": True, "rescale_grad": 0.25}, "Adagrad": {
+        "epsilon": 0.1, "initial_accumulator_value": 0.3}, "Adadelta": {"rho": 0.5, "epsilon": 1e-2},
+    "RMSProp": {"rho": 0.5, "epsilon": 1e-2, "momentum": 0.9, "centered": True}, "Adam": {
+        "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2}, "AdamW": {
+        "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2, "weight_decay": 0.3}, "Adamax": {
+        "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2}, "NAdam": {
+        "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2, "momentum_decay": 0.1}, "RAdam": {
+        "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2}, "Lamb": {
+        "beta1": 0.5, "beta2": 0.8, "epsilon": 1e-2, "lamb_weight_decay": 0.3, "always_adapt": True}, "Lion": {
+        "beta1": 0.95, "beta2": 0.2}}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("late", [False, True])
+def test_rule_options_of_a_group(name, late):
+    """Two groups of one optimizer do what an optimizer for each does; the second may join in mid-training."""
+    cls, options, start = getattr(optimizer, name), OPTIONS[name], np.array([1.0, -2.0, 3.0])
+    decay = {"weight_decay": 0.1} if "weight_decay" in inspect.signature(cls).parameters else {}
+    p, q, r, s = (parameter(start) for _ in range(4))
+    special = {"params": [p], **options}
+    both = cls(learning_rate=0.1, parameters=[{"params": [q]}] if late else [special, {"params": [q]}], **decay)
+    alone = [cls(learning_rate=0.1, parameters=[r], **{**decay, **options}),
+             cls(learning_rate=0.1, parameters=[s], **decay)]
+    for k in range(5):
+        if late and k == 2:
+            both.add_param_group(special)
+        given = (q, s) if late and k < 2 else (p, q, r, s)
         g = np.random.default_rng(k).normal(size=3)
-        give(*[(x, g) for x in (p, q, r, s)])
-        for opt in (both, one, other):
+        give(*[(x, g) for x in given])
+        for opt in (both, *alone):
             opt.step()
-        both.clear_grad()
-        one.clear_grad()
-        other.clear_grad()
-    same(values([p, q]), values([r, s]))
-    assert not np.allclose(p.numpy(), q.numpy())
-    assert both.explain()[0]["options"]["beta1"] == 0.5 and both.explain()[1]["options"]["beta1"] == 0.9
+            opt.clear_grad()
+    for mine, theirs in ((p, r), (q, s)):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), **CLOSE)
+    assert not np.allclose(p.numpy(), q.numpy(), atol=1e-3)
+    told = {row["parameter"]: row["options"] for row in both.explain()}
+    assert told == {p.name: alone[0].explain()[0]["options"], q.name: alone[1].explain()[0]["options"]}
+
+
+def test_a_group_of_lamb_says_what_has_no_decay():
+    p, q = parameter([1.0, 2.0]), parameter([1.0, 2.0])
+    opt = optimizer.Lamb(0.1, parameters=[{"params": [p], "exclude_from_weight_decay_fn": lambda x: x is p}, {
+        "params": [q]}])
+    assert [row["decay"] for row in opt.explain()] == [0, 0.01]
+    with pytest.raises(TypeError, match="a function or None"):
+        optimizer.Lamb(0.1, parameters=[{"params": [p], "exclude_from_weight_decay_fn": "bias"}])
 
 
 def test_what_a_parameter_says_may_change_between_steps():

@@ -46,13 +46,6 @@ class Initializer:
         return target._array
 
 
-def _is_rate(value) -> bool:
-    """True for a finite number, and for a schedule (an object with get_lr or __call__)."""
-    if isinstance(value, bool):
-        return False
-    return math.isfinite(value) if isinstance(value, Real) else callable(getattr(value, "get_lr", None))
-
-
 class ParamAttr:
     """What a user says about one parameter, beside its shape.
 
@@ -72,7 +65,11 @@ class ParamAttr:
             raise ValueError(explain("ParamAttr", "a name with at least one character", "''", "name=None"))
         _expect("initializer", initializer is None or isinstance(initializer, Initializer),
                 "an nn.initializer.Initializer or None", initializer)
-        _expect("learning_rate", _is_rate(learning_rate), "a finite number or a schedule", learning_rate)
+        is_number = isinstance(learning_rate, Real) and not isinstance(learning_rate, bool)
+        _expect("learning_rate", is_number or callable(getattr(learning_rate, "get_lr", None)),
+                "a number >= 0 or a schedule", learning_rate)
+        if is_number and not 0 <= learning_rate < math.inf:
+            raise ValueError(explain("ParamAttr(learning_rate=...)", "a finite number >= 0", repr(learning_rate)))
         _expect("regularizer", regularizer is None or isinstance(regularizer, WeightDecayRegularizer),
                 "regularizer.L1Decay, regularizer.L2Decay or None", regularizer)
         for argument, value in (("trainable", trainable), ("do_model_average", do_model_average),

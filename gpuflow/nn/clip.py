@@ -51,8 +51,25 @@ def norm_of(arrays, p: float):
     largest = xp.stack([a.max() for a in wide]).max()
     if p == math.inf:
         return largest
-    unit = xp.where((largest > 0) & (largest < math.inf), largest, 1.0)
+    unit = _unit(xp, largest)
     return unit * sum(((a / unit) ** p).sum() for a in wide) ** (1 / p)
+
+
+def _norms(array, p: float, axes):
+    """The p-norms (p > 0) of an array along the axes, which stay with size 1; None: of all of it, 0-d."""
+    a, keep = abs(array.astype(np.float32) if array.dtype.itemsize == 2 else array), axes is not None
+    if not a.size:
+        return a.sum(axes, keepdims=keep)
+    largest = a.max(axes, keepdims=keep)
+    if p == math.inf:
+        return largest
+    unit = _unit(device.module_of(array), largest)
+    return unit * ((a / unit) ** p).sum(axes, keepdims=keep) ** (1 / p)
+
+
+def _unit(xp, largest):
+    """What numbers are divided by before their powers are taken."""
+    return xp.where((largest > 0) & (largest < math.inf), largest, largest.dtype.type(1))
 
 
 def _applied(g, function):
@@ -194,7 +211,7 @@ def _other_norm(p) -> str:
 class ClipGradByAdaptiveNorm(ClipGradBase):
     """Adaptive gradient clipping: each unit's gradient is held to clip_factor times the norm of the unit's weights.
 
-        g = g · min(1, clip_factor · max(|w|, eps) / |g|)      2-norms over the weights that feed one output unit
+        g = g · min(1, clip_factor · max(|w|, eps) / |g|)      norms over the weights that feed one output unit
 
     Not in Paddle. It runs in Python, a few launches per parameter.
 
@@ -203,16 +220,17 @@ class ClipGradByAdaptiveNorm(ClipGradBase):
         the paper leaves out the last linear layer. ParamAttr(need_clip=False) does so as well.
     unit_axis: the axis that numbers the units, or a function of the parameter that returns it. None: the last axis of
         [in, out] matrices (Linear), the first of more axes (Conv2D: [out, in, h, w]); vectors are one unit.
+    norm_type: p of the p-norms, > 0, inf included; 2 in the paper.
 
     Brock, De, Smith and Simonyan, 2021 (https://arxiv.org/abs/2102.06171).
     """
 
-    def __init__(self, clip_factor=0.01, eps=1e-3, exclude=(), unit_axis=None):
+    def __init__(self, clip_factor=0.01, eps=1e-3, exclude=(), unit_axis=None, norm_type=2.0):
         where = "ClipGradByAdaptiveNorm"
         self.clip_factor = _bound(where, "clip_factor", clip_factor, positive=True)
         self.eps = _bound(where, "eps", eps, positive=True)
         self.exclude = (exclude,) if isinstance(exclude, str) else exclude
-        self.unit_axis = unit_axis
+        self.unit_axis, self.norm_type = unit_axis, _order(where, norm_type)
 
     def _dygraph_clip(self, params_grads):
         return [(p, self._one(p, g) if self._wanted(p) else g) for p, g in params_grads if g is not None]
@@ -230,14 +248,12 @@ class ClipGradByAdaptiveNorm(ClipGradBase):
         if axis is None:
             axis = g.ndim - 1 if g.ndim == 2 else 0
         over = None if g.ndim < 2 else tuple(k for k in range(g.ndim) if k != axis % g.ndim)
-
-        def norm(x):
-            x = x.astype("float32") if x.itemsize == 2 else x
-            return call(OPS["sqrt"], (call(OPS["sum"], (x * x,), {"axis": over, "keepdim": over is not None}),))
-
-        most = call(OPS["clip"], (norm(p.detach()),), {"min": self.eps}) * self.clip_factor
-        factor = most / call(OPS["maximum"], (norm(g), most))
-        return g * factor.astype(g.dtype)
+        weights, gradients = (_norms(t._array, self.norm_type, over) for t in (p, g))
+        xp = device.module_of(g._array)
+        most = xp.maximum(weights, self.eps) * self.clip_factor
+        with np.errstate(invalid="ignore"):   # inf · 0, after a norm that is inf
+            return Tensor(g._array * (most / xp.maximum(gradients, most)).astype(g._array.dtype))
 
     def __str__(self):
-        return f"Clip Gradient By Adaptive Norm, clip_factor={self.clip_factor:f}, eps={self.eps:f}"
+        return (f"Clip Gradient By Adaptive Norm, clip_factor={self.clip_factor:f}, eps={self.eps:f}"
+                f"{_other_norm(self.norm_type)}")

@@ -186,7 +186,7 @@ class Optimizer(PaddleWay):
     def minimize(self, loss, startup_program=None, parameters=None, no_grad_set=None):
         """A step, as Paddle's eager mode takes it: from gradients that `loss.backward()` has already left.
 
-        parameters: only these are updated. no_grad_set: these are not. Returns (None, [(parameter, gradient)]).
+        parameters: only these are updated. no_grad_set: these are not. Returns ([], [(parameter, gradient)]).
         """
         if not in_dynamic_mode():
             return in_program().minimize(self, loss, parameters, no_grad_set)
@@ -197,7 +197,7 @@ class Optimizer(PaddleWay):
         chosen = self._chosen("minimize", parameters, no_grad_set)
         pairs = [(p, p._grad) for p in chosen if p._grad is not None and not p.stop_gradient]
         self._step({id(p) for p in chosen})
-        return None, pairs
+        return [], pairs
 
     def _over(self, stand_ins: dict) -> Optimizer:
         """A twin that does as this one does to other tensors, {id(param): tensor}: what works in a static scope."""

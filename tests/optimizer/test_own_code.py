@@ -119,7 +119,17 @@ def test_adaptive_norm_clips_unit_by_unit():
     rows = nn.ClipGradByAdaptiveNorm(0.1, exclude=lambda p: False, unit_axis=0)
     (_, clipped), = rows([(parameter([[3.0, 4.0], [0.3, 0.4]]), gpuflow.to_tensor([[6.0, 8.0], [0.0, 0.01]]))])
     np.testing.assert_allclose(clipped.numpy(), [[0.3, 0.4], [0.0, 0.01]], rtol=1e-6)
-    for bad in ({"clip_factor": 0.0}, {"eps": -1.0}, {"clip_factor": float("nan")}):
+    for order in (1, 3, np.inf):     # of one unit, of units, of a gradient in which one is inf
+        clip = nn.ClipGradByAdaptiveNorm(0.1, norm_type=order)
+        pairs = [(b, gpuflow.to_tensor([30.0, -40.0])), (p, gpuflow.to_tensor([[np.inf, 3.0], [1.0, 4.0]]))]
+        (_, of_b), (_, of_p) = clip(pairs)
+        start = b.numpy().astype(np.float64)
+        np.testing.assert_allclose(np.linalg.norm(of_b.numpy(), order), 0.1 * np.linalg.norm(start, order), rtol=1e-5)
+        assert of_b.numpy()[1] / of_b.numpy()[0] == pytest.approx(-4 / 3, rel=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(of_p.numpy()[:, 1], order), 0.1 * max(np.linalg.norm(
+            p.numpy()[:, 1], order), 1e-3), rtol=1e-5)
+        assert np.isnan(of_p.numpy()[0, 0]) and of_p.numpy()[1, 0] == 0
+    for bad in ({"clip_factor": 0.0}, {"eps": -1.0}, {"clip_factor": float("nan")}, {"norm_type": 0}):
         with pytest.raises(ValueError, match="AdaptiveNorm"):
             nn.ClipGradByAdaptiveNorm(**bad)
 
@@ -511,7 +521,7 @@ def test_on_the_stand_in_gpu():
         for place in ("cpu", "gpu:0"):
             for cls, clip in ((HandMomentum, nn.ClipGradByGlobalNorm(0.7)), (optimizer.Momentum, ByMean()),
                               (optimizer.Momentum, nn.ClipGradByGlobalNorm(0.7, norm_type=3)),
-                              (optimizer.Momentum, nn.ClipGradByAdaptiveNorm(0.1)),
+                              (optimizer.Momentum, nn.ClipGradByAdaptiveNorm(0.1, norm_type=3)),
                               (passing_on("Momentum"), nn.ClipGradByGlobalNorm(0.7))):
                 params, opt = built(cls, clip, 0.2)
                 nn.ParameterList(params).to(place)

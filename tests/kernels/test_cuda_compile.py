@@ -114,8 +114,8 @@ def _sass(cubin, folder) -> str:
     return found.stdout
 
 
-@pytest.mark.parametrize("architecture", ["90"])
-@pytest.mark.parametrize("name", ["adamw", "sgd", "radam", "lamb"])
+@pytest.mark.parametrize(("name", "architecture"), [*(("adamw", each) for each in ARCHITECTURES),
+                                                    ("sgd", "90"), ("radam", "90"), ("lamb", "90")])
 def test_the_wide_loop_moves_128_bits_by_global_loads(name, architecture, compiled, tmp_path):
     for (rule, variant), (key, _) in zip(UPDATES, TEXTS.items()):
         if rule.name != name or variant.param != "float32":

@@ -39,6 +39,7 @@ def test_refused_with_the_line(formula, message):
         UpdateRule("mine", state=("v",), numbers=("mu",), formula=formula)
     assert message in str(error.value)
     assert "'mine'" in str(error.value)
+    assert formula.partition("\n")[0] in str(error.value)   # the line that is wrong, the first of each here
 
 
 @pytest.mark.parametrize(

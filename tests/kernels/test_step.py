@@ -18,6 +18,8 @@ from gpuflow_kernels.update import (
     Bucket,
     FusedStep,
     UpdateRule,
+    cpu,
+    numba_text,
     rules,
 )
 from gpuflow_kernels.update.cases import ROUNDING, TOLERANCE, Problem, every_strategy, numpy_dtype, on_host
@@ -381,6 +383,18 @@ def test_padding_stays_zero_where_the_rule_would_move_it(rule, numbers, dtype):
     """Adam divides zero by an epsilon of zero there, Rprop lifts its rate, Adamax its largest gradient."""
     problem = Problem(rule, sizes=(5, 70, 64, 1, 9000, 3), dtype=dtype)
     problem.check_step(numbers=[rule.at(3) | numbers] * 2)
+
+
+def test_padding_that_stays_as_the_rule_left_it_is_noticed(monkeypatch):
+    """The test above can fail: without `tidy` the padding between rows that run together is what Rprop makes of it."""
+    text, line = numba_text.update_text, "for k in range(gaps.shape[0]):"
+    monkeypatch.setattr(numba_text, "update_text", lambda *given: text(*given).replace(line, "for k in range(0):"))
+    cpu._update.cache_clear()
+    try:
+        with pytest.raises(AssertionError, match="padding was written"):
+            Problem(rules.rprop, sizes=(5, 70)).check_step()
+    finally:
+        cpu._update.cache_clear()
 
 
 # -- what makes it fit for a GPU: launches, allocations, waiting -----------------------------------------------------

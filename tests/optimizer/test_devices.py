@@ -134,7 +134,8 @@ def no_waiting(gpu, monkeypatch):
     (optimizer.AdamW, "bfloat16", {"multi_precision": True}), (optimizer.Lamb, "float16", {}),
 ], ids=["SGD", "lazy", "not lazy", "master weights", "Lamb"])
 def test_a_step_waits_for_nothing(gpu, no_waiting, cls, dtype, options):
-    """With rows that come several times, a norm over all, an average that follows, and a parameter left out."""
+    """With rows that come several times, a norm over all that is asked for, an average that follows, and a parameter
+    left out."""
     params, opt = build("gpu:0", dtype, cls, **options)
     optimizer.ExponentialMovingAverage(0.5, parameters=params).attach(opt)
     rows = gpu.asarray(np.array([4, 1, 4, 39]))
@@ -146,6 +147,7 @@ def test_a_step_waits_for_nothing(gpu, no_waiting, cls, dtype, options):
         if k == 1:
             no_waiting()
         opt.step()
+        assert str(opt.last_grad_norm.place) == "gpu:0"
 
 
 @pytest.mark.parametrize("lazy", [True, False])

@@ -36,6 +36,10 @@ class Initializer:
     def __call__(self, param, block=None):
         return self.forward(param, block)
 
+    def __repr__(self):
+        said = [f"{k.strip('_')}={v}" for k, v in vars(self).items() if isinstance(v, int | float | str)]
+        return f"{type(self).__name__}({', '.join(said)})"
+
     def new_array(self, shape, dtype, place):
         """`array`, or what a subclass with a `forward` or `__call__` of its own fills a zero tensor with."""
         cls = type(self)

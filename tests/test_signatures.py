@@ -20,6 +20,8 @@ DIFFERENT = {
     **dict.fromkeys(("new_empty", "new_ones", "new_zeros"), "ours take the sizes one by one as well as in a list"),
     "softmax": "the method: Paddle shows a wrapper's parameters, and takes axis like ours",
     "true_divide": "the second operand is y in every function here",
+    **dict.fromkeys(("deserialize_persistables", "save_inference_model", "serialize_persistables", "serialize_program"),
+                    "ours need no executor; Paddle takes program among its keywords"),
     "scatter_": "Paddle shows none", "to": "Paddle shows none",
 }
 
@@ -28,6 +30,9 @@ def _functions():
     for family in (creation, linalg, manipulation, math, random, reduction, search):
         yield from (("paddle", name, getattr(gpuflow, name)) for name in family.__all__)
     yield from (("functional", name, getattr(activation, name)) for name in activation.__all__)
+    for owner, room in (("static", gpuflow.static), ("static.nn", gpuflow.static.nn)):
+        yield from ((owner, name, getattr(room, name)) for name in room.__all__
+                    if inspect.isfunction(getattr(room, name)))
     yield from (("Tensor", name, getattr(gpuflow.Tensor, name)) for name in dir(gpuflow.Tensor)
                 if not name.startswith("_") and inspect.isfunction(getattr(gpuflow.Tensor, name)))
 

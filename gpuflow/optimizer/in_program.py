@@ -47,7 +47,7 @@ class Step(Operator):
         return [*super().reads(), *(() if self.scaled is None else (self.scaled.used, *self.scaled.tensors))]
 
     def __str__(self):
-        return f"- = {self.type} step({', '.join(p.name for p, _ in self.steps_of)})"
+        return f"- = {self.type} step({', '.join(f'{p.name} by {g.name}' for p, g in self.steps_of)})"
 
     def worker(self, scope: Scope):
         """The optimizer that works in a scope."""

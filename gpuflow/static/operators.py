@@ -504,6 +504,10 @@ class Initialise(Operator):
         super().__init__(f"initialise {tensor.name}", [], [], {"by": initializer})
         self.tensor, self.initializer, self.drawn_as = tensor, initializer, tensor.dtype
 
+    def __str__(self):
+        shape = list(self.tensor.shape)
+        return f"{self.tensor.name}: {self.tensor.dtype.name} {shape} = initialise({self.initializer})"
+
     def bind(self, plan):
         tensor, initializer, drawn_as = self.tensor, self.initializer, self.drawn_as
         source = getattr(initializer, "source", None)   # a parameter whose numbers these are made of

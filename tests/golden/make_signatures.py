@@ -25,9 +25,9 @@ def shown(default) -> str:
     return str(default)
 
 
-def all_of(owner) -> dict:
+def all_of(owner, names=None) -> dict:
     found = {}
-    for name in sorted(n for n in dir(owner) if not n.startswith("_")):
+    for name in sorted(n for n in names or dir(owner) if not n.startswith("_")):
         function = getattr(owner, name)
         if inspect.isroutine(function):
             try:
@@ -43,6 +43,8 @@ if __name__ == "__main__":
     assert paddle.__version__ == "3.3.1", paddle.__version__
     owners = {"paddle": paddle, "Tensor": paddle.Tensor, "functional": paddle.nn.functional}
     found = {title: all_of(owner) for title, owner in owners.items()}
+    found |= {"static": all_of(paddle.static, paddle.static.__all__),
+              "static.nn": all_of(paddle.static.nn, paddle.static.nn.__all__)}
     text = ",\n".join(f"{json.dumps(title)}: {{\n" + ",\n".join(
         f" {json.dumps(name)}: {json.dumps(p)}" for name, p in functions.items()) + "}" for title,
                       functions in found.items())

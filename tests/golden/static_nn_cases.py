@@ -11,6 +11,7 @@ CASES = {
     "fc, flattened": ("nn.fc(x, 4, bias_attr=False)", {"x": [None, 2, 3]}),
     "fc of two": ("nn.fc([x, y], 4, activation='relu')", {"x": [None, 2, 3], "y": [None, 5]}),
     "embedding": ("nn.embedding(i, [10, 4], padding_idx=1)", {"i": [None, 2]}),
+    "embedding, sparse": ("nn.embedding(i, [10, 4], is_sparse=True, padding_idx=-1)", {"i": [None, 2]}),
     "conv2d": ("nn.conv2d(x, 6, 3, stride=2, padding=1, groups=2, act='relu')", IMAGE),
     "conv2d, named": ("nn.conv2d(x, 2, [3, 2], name='first', bias_attr=False, dilation=2)", IMAGE),
     "conv3d": ("nn.conv3d(x, 3, 2)", VOLUME),

@@ -127,6 +127,27 @@ def test_flops_takes_counts_of_ones_own(capsys):
     assert not hasattr(net[1], "total_ops")
 
 
+def test_flops_of_a_program_are_those_of_its_layers():
+    class Net(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Conv2D(4, 6, 3, groups=2), nn.BatchNorm2D(6), nn.LeakyReLU(), nn.AvgPool2D(2),
+                             nn.Conv2DTranspose(6, 4, 3, groups=2, bias_attr=False), nn.AdaptiveAvgPool2D(2),
+                             nn.Flatten(), nn.Linear(16, 3))
+    whole = paddle.flops(Net(), [1, 4, 12, 12])
+    paddle.enable_static()
+    for evaluates in (False, True):
+        with paddle.static.program_guard(paddle.static.Program(), paddle.static.Program()):
+            net = Net()
+            net.eval() if evaluates else net.train()
+            out = net(paddle.static.data("x", [None, 4, 12, 12])) + paddle.static.data("y", [None, 3])
+            if not evaluates:
+                paddle.optimizer.SGD(0.1).minimize(out.sum())    # the way back does not count
+            assert paddle.flops(paddle.static.default_main_program(), None, print_detail=True) == whole
+    both = paddle.static.data("a", [2, 5, 4]) @ paddle.static.data("b", [4, 3])
+    paddle.matmul(both, paddle.static.data("c", [2, 5, 7]), transpose_x=True)
+    assert paddle.flops(paddle.static.default_main_program(), None) == 2 * 5 * 3 * 4 + 2 * 3 * 7 * 5
+
+
 @pytest.mark.parametrize("amp", ["O1", {"level": "O2", "dtype": "bfloat16"},
                                  {"init_loss_scaling": 1024.0, "custom_black_list": ["matmul"]}])
 def test_amp_trains(amp, either):

@@ -252,6 +252,15 @@ def test_a_program_prints_as_a_person_reads_it():
     text = str(static.default_main_program())
     assert "data x: float32 [-1, 8]" in text and "parameter linear_0.w_0: float32 [8, 16]" in text
     assert "relu.out_0: float32 [-1, 16] = relu(" in text
+    assert "linear_0.b_0: float32 [16] = initialise(Constant(value=0.0))" in str(static.default_startup_program())
+
+
+def test_gradients_and_steps_say_what_they_read():
+    _, _, loss = classifier()
+    paddle.optimizer.SGD(0.1).minimize(loss)
+    text = str(static.default_main_program())
+    assert "= linear_grad(linear.out_1@GRAD, dropout.out_0, linear_1.w_0)" in text
+    assert "- = sgd step(linear_0.w_0 by linear_0.w_0@GRAD, linear_0.b_0 by linear_0.b_0@GRAD, " in text
 
 
 def test_a_program_draws_itself():

@@ -1,4 +1,7 @@
 """`static.nn` beside Paddle (results, names of parameters, their numbers after a step), and Python in Programs."""
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -36,6 +39,21 @@ def test_nce_is_the_loss_against_what_it_draws(exe):
     true, noise = np.take_along_axis(scores, label, 1), scores[:, 2:3]
     expected = -np.log(true / (true + 3 * share[label])) - 3 * np.log(3 / (noise + 3))
     np.testing.assert_allclose(found, 2 * expected, rtol=1e-5)
+
+
+def test_sparse_embedding_is_an_embedding_with_gradients_of_rows(exe):
+    ids = static.data("i", [None, 2], "int64")
+    out = static.nn.sparse_embedding(ids, [10, 3], padding_idx=1, is_test=False, table_class="SSDSparseTable", slot=3,
+                                     param_attr=paddle.ParamAttr("rows", paddle.nn.initializer.Constant(1.0)))
+    paddle.optimizer.SGD(1.0).minimize(out.sum())
+    exe.run(static.default_startup_program())
+    found, = exe.run(feed={"i": np.array([[1, 2], [2, 4]])}, fetch_list=[out])
+    np.testing.assert_array_equal(found[:, :, 0], [[0, 1], [1, 1]])
+    rows = static.default_main_program().all_parameters()[0]
+    np.testing.assert_array_equal(rows.numpy()[2:, 0], [-1, 1, 0, 1, 1, 1, 1, 1])
+    for wrong in ({"entry": object()}, {"table_class": "Table"}):
+        with pytest.raises(ValueError, match="sparse_embedding"):
+            static.nn.sparse_embedding(ids, [10, 3], **wrong)
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "log_uniform"])
@@ -152,9 +170,10 @@ def test_sums_of_a_click_through_model(exe):
 
 
 def test_all_names_of_paddle_are_here_or_say_what_to_use():
-    for name in ("sequence_conv", "sparse_embedding"):
-        with pytest.raises(AttributeError, match="expected a name that gpuflow has"):
-            getattr(static.nn, name)
+    layers = json.loads((Path(__file__).parents[1] / "golden" / "signatures.json").read_text())["static.nn"]
+    assert {name for name in layers if not name.startswith("sequence_")} == set(static.nn.__all__)
+    with pytest.raises(AttributeError, match="expected a name that gpuflow has"):
+        static.nn.sequence_conv    # noqa: B018
     elsewhere = {"IpuCompiledProgram", "IpuStrategy", "ipu_shard_guard", "set_ipu_shard", "xpu_places"}
     paddles = {"BuildStrategy", "CompiledProgram", "ExponentialMovingAverage", "Print", "WeightNormParamAttr",
                "accuracy", "auc", "cpu_places", "create_global_var", "create_parameter", "ctr_metric_bundle",

@@ -8,11 +8,8 @@ from gpuflow.static.nn.layers import *  # noqa: F403
 __all__ = [*control_flow.__all__, *layers.__all__, "py_func"]
 
 # What Paddle has and we do not, and what to use.
-_MISSING = {
-    "sparse_embedding": "embedding(is_sparse=True), whose table is on this machine",
-    **dict.fromkeys(("sequence_conv", "sequence_expand", "sequence_first_step", "sequence_last_step", "sequence_pool",
-                     "sequence_softmax"), "padded tensors and a mask"),
-}
+_MISSING = dict.fromkeys(("sequence_conv", "sequence_expand", "sequence_first_step", "sequence_last_step",
+                          "sequence_pool", "sequence_softmax"), "padded tensors and a mask")
 
 
 def __getattr__(name):

@@ -36,7 +36,10 @@ from gpuflow.static.calls import with_own_gradient
 
 __all__ = ["batch_norm", "bilinear_tensor_product", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose",
            "deform_conv2d", "embedding", "fc", "group_norm", "instance_norm", "layer_norm", "nce", "prelu", "row_conv",
-           "spectral_norm", "static_pylayer"]
+           "sparse_embedding", "spectral_norm", "static_pylayer"]
+
+
+_TABLES = ("CommonSparseTable", "SSDSparseTable", "MemorySparseTable")    # of Paddle's parameter servers
 
 
 class _Called(unique_name.Namespace):
@@ -96,6 +99,23 @@ def embedding(input, size, is_sparse=False, is_distributed=False, padding_idx=No
     is_sparse: the gradient, and the optimizer's step, are of the rows that came.
     """
     layer = _made("embedding", None, Embedding, *size, padding_idx=padding_idx, sparse=is_sparse,
+                  weight_attr=param_attr, dtype=dtype)
+    return layer(input)
+
+
+def sparse_embedding(input, size, padding_idx=None, is_test=False, entry=None, table_class="MemorySparseTable",
+                     param_attr=None, dtype="float32", slot=None):
+    """`embedding` with is_sparse=True, under the name that Paddle has for a table on its parameter servers.
+
+    The table is a parameter of this process, with all its rows from the start: entry, which lets a row into a server's
+    table, has to be None; is_test, table_class and slot are taken and change nothing.
+    """
+    if entry is not None:
+        raise ValueError(explain("sparse_embedding", "entry=None, since every row is there from the start",
+                                 type(entry).__name__))
+    if table_class not in _TABLES:
+        raise ValueError(explain("sparse_embedding", f"a table_class among {_TABLES}", repr(table_class)))
+    layer = _made("sparse_embedding", None, Embedding, *size, padding_idx=padding_idx, sparse=True,
                   weight_attr=param_attr, dtype=dtype)
     return layer(input)
 

@@ -1,7 +1,7 @@
 """Convolution's columns, pooling and normalisation on the CPU, on NumPy arrays of float32 or float64.
 
 What each computes is said where its reference is: gpuflow/ops/patches.py, pool.py and norm.py. The compiled texts are
-windows.py and scores.py; they are loaded when first called.
+windows.py, depthwise.py and scores.py; they are loaded when first called.
 """
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from gpuflow_kernels import build
 
 @functools.cache
 def _windows():
-    return build.numba_module(build.source_text("nn/windows.py"))
+    return build.numba_module(build.numba_text("nn/windows.py"))
+
+
+@functools.cache
+def _depthwise(what):
+    text = build.numba_text("nn/depthwise.py")
+    return build.numba_module(text.replace("act = to_y", f"act = {what}")).walk
 
 
 @functools.cache
@@ -57,6 +63,15 @@ def scatter(columns, x, low, counts, kernel, stride, dilation):
     """Adds columns [C, *kernel, *counts, N] to x [C, *S, N]; both C-contiguous."""
     _windows().scatter(columns.reshape(-1), x.shape[0], x.shape[-1],
                        _geometry(x.shape[1:-1], counts, kernel, stride, dilation), _three(low, 0), x.reshape(-1))
+
+
+def depthwise(what, x, weight, y, low, kernel, stride, dilation):
+    """Convolution with a kernel for each channel, x [C, *S, N] to y [O, *S', N] with weight [O, *kernel], O a multiple
+    of C; all C-contiguous. what: "to_y" adds to y, "to_x" to x what y passes back, "to_weight" to weight, float64."""
+    geometry = _geometry(x.shape[1:-1], y.shape[1:-1], kernel, stride, dilation)
+    kinds = y.shape[0] // x.shape[0]
+    _depthwise(what)(x.reshape(-1), weight.reshape(-1), y.reshape(-1), x.shape[0], kinds, x.shape[-1], geometry,
+                     _three(low, 0))
 
 
 def first_last(x):

@@ -62,6 +62,28 @@ def test_kernels_equal_their_reference(monkeypatch, low, stride, dilation, count
     np.testing.assert_allclose(again, target, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("sizes", "kernel", "arguments"), [
+    ((9, 8), (3, 3), {}), ((9, 8), (3, 3), {"padding": 1, "stride": 2}),
+    ((9, 8), (2, 3), {"padding": [3, 0, 1, 4], "dilation": 2}),
+    ((7,), (3,), {"padding": 5, "stride": 3}), ((4, 5, 6), (2, 3, 1), {"stride": [1, 2, 3], "padding": 1})])
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_a_kernel_for_each_channel_equals_columns(monkeypatch, sizes, kernel, arguments, kinds):
+    function = getattr(nn.functional, f"conv{len(sizes)}d")
+    x, weight = _random(3, 4, *sizes), _random(4 * kinds, 1, *kernel)
+    bias = _random(4 * kinds)
+
+    def gradients():
+        given = [paddle.to_tensor(t.numpy().astype(np.float64), stop_gradient=False) for t in (x, weight, bias)]
+        y = function(*given, groups=4, **arguments)
+        (y * y).sum().backward()
+        return [y.numpy(), *(t.grad.numpy() for t in given)]
+
+    found = gradients()
+    monkeypatch.setattr(conv._Geometry, "by_channel", lambda *_: False)
+    for a, b in zip(found, gradients(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_low_precision_is_computed_in_float32(dtype):
     x = paddle.to_tensor(np.ones((1, 32, 5, 5)), dtype=dtype)

@@ -151,9 +151,13 @@ def promoted(op, inputs):
     for t in tensors:
         if not isinstance(t, Tensor) and not hasattr(t, "stop_gradient"):
             raise TypeError(explain(op.name, "tensors or numbers", type(t).__name__))
-    kind = tensors[0].dtype
-    for t in tensors[1:]:
-        kind = dtypes.promote(kind, t.dtype, op.name)
+    apart = [t for t in tensors if not t.ndim] if op.weak_scalars else []
+    kinds = [t.dtype for t in tensors if t.ndim or not apart]
+    kind = kinds[0] if kinds else apart[0].dtype
+    for other in kinds[1:]:
+        kind = dtypes.promote(kind, other, op.name)
+    for t in apart:
+        kind = dtypes.promote_scalar(kind, t.dtype, op.name, bool(kinds))
     for i in slots:
         if isinstance(inputs[i], bool | int | float | complex):
             kind = dtypes.of_scalar_operand(kind, inputs[i])

@@ -131,8 +131,8 @@ _FLOAT_RANK = {float16: 1, bfloat16: 1, float32: 2, float64: 3, complex64: 4, co
 def promote(a: DType, b: DType, where: str) -> DType:
     """The type of an operation on tensors of types a and b, by Paddle's rule.
 
-    Floating types (and complex with them) meet in the wider one, float16 with bfloat16 in float32. Any other mixture
-    is a TypeError that names `where`: a silent int-to-float conversion is a bug more often than a wish.
+    Floating types meet in the wider one, float16 with bfloat16 in float32; any type meets a complex one in complex. Any
+    other mixture is a TypeError that names `where`: a silent int-to-float conversion is a bug more often than a wish.
     """
     if a is b:
         return a
@@ -142,8 +142,26 @@ def promote(a: DType, b: DType, where: str) -> DType:
         if {a, b} == {float64, complex64}:
             return complex128
         return a if _FLOAT_RANK[a] > _FLOAT_RANK[b] else b
+    if a.is_complex or b.is_complex:
+        return a if a.is_complex else b
     raise TypeError(explain(where, "tensors of one dtype, or of floating dtypes only", f"{a.name} and {b.name}",
                             f"x.astype('{(a if a in _FLOAT_RANK else b).name}') on one of them"))
+
+
+def promote_scalar(a: DType, scalar: DType, where: str, beside_axes: bool = True) -> DType:
+    """The type of arithmetic on a tensor of type a and a 0-d one, which counts as a number: beside a tensor that has
+    axes its type matters where it is of a higher kind only (bool, integer, float, complex, in this order)."""
+    if a.is_complex or scalar.is_complex:
+        return promote(a, scalar, where)
+    if _kind_rank(a) != _kind_rank(scalar):
+        return max(a, scalar, key=_kind_rank)
+    if beside_axes:
+        return a
+    return promote(a, scalar, where) if a.is_floating else convert(np.promote_types(a.dtype, scalar.dtype))
+
+
+def _kind_rank(dtype: DType) -> int:
+    return 0 if dtype is bool_ else 2 if dtype.is_floating else 1
 
 
 def of_scalar_operand(tensor_dtype: DType, scalar) -> DType:

@@ -25,7 +25,7 @@ from gpuflow.functional import (
 )
 from gpuflow.functional.activation import softmax
 from gpuflow.functional.make import inplace
-from gpuflow.ops.index import Slot, checked_index, filled
+from gpuflow.ops.index import Slot, axes_off_one, checked_index, filled
 from gpuflow.ops.registry import OPS
 from gpuflow.tensor import Tensor, to_tensor
 
@@ -276,7 +276,7 @@ def __setitem__(self, index, value):
     else:
         array, arrays = value._array if isinstance(value, Tensor) else value, [a._array for a in arrays]
         one_module("tensor[index] = value", (self._array, array, *arrays))
-        self._write(array, filled(template, arrays))
+        self._write(axes_off_one(array), filled(template, arrays))
 
 
 # ---- in place --------------------------------------------------------------------------------------------------------

@@ -413,3 +413,52 @@ def test_functions_that_are_methods_by_another_name():
 @pytest.mark.parametrize(("name", "kind"), [("int", "int64"), ("float", "float64"), ("f4", "float32")])
 def test_dtypes_by_numpys_names(name, kind):
     assert gpuflow.ones([1]).astype(name).dtype == getattr(gpuflow, kind)
+
+
+# (dtype of the tensor with axes, of the one without): what Paddle's +, -, *, / and comparisons make of them
+MEETING = {("float32", "int64"): "float32", ("int64", "float32"): "float32", ("float32", "float64"): "float32",
+           ("float16", "float32"): "float16", ("int32", "int64"): "int32", ("bool", "int32"): "int32",
+           ("int64", "bool"): "int64", ("int32", "float64"): "float64", ("float32", "bool"): "float32",
+           ("float64", "complex64"): "complex128", ("complex64", "int64"): "complex64"}
+
+
+@pytest.mark.parametrize(("axes", "none"), MEETING)
+@pytest.mark.parametrize("static", [False, True], ids=["eager", "static"])
+def test_a_tensor_without_axes_counts_as_a_number(axes, none, static):
+    (gpuflow.enable_static if static else gpuflow.disable_static)()
+    x, s = gpuflow.ones([2], axes), gpuflow.full([], 2, none)
+    found = [(x * s).dtype, (s + x).dtype, (x < s).dtype]
+    gpuflow.disable_static()
+    assert found == [MEETING[axes, none]] * 2 + ["bool"]
+
+
+def test_tensors_without_axes_meet_in_the_higher_kind_and_the_wider_type():
+    def of(a, b):
+        return (gpuflow.full([], 1, a) + gpuflow.full([], 1, b)).dtype.name
+
+    assert [of("int32", "int64"), of("uint8", "int32"), of("float32", "float64"), of("float32", "int64"),
+            of("bool", "int32")] == ["int64", "int32", "float64", "float32", "int32"]
+    x = gpuflow.to_tensor([1.0, 2.0], stop_gradient=False)
+    (x.sum() / (x > 0).sum()).backward()   # the mean over a mask: float32 by int64
+    np.testing.assert_array_equal(x.grad.numpy(), [0.5, 0.5])
+    with pytest.raises(TypeError, match="int32 and int64"):
+        gpuflow.ones([2], "int32") * gpuflow.ones([2], "int64")
+    with pytest.raises(TypeError, match="float32 and int64"):   # no arithmetic: nothing is weak
+        gpuflow.maximum(gpuflow.ones([2]), gpuflow.full([], 1, "int64"))
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["eager", "static"])
+def test_one_element_is_set_by_a_tensor_of_one_element(static):
+    (gpuflow.enable_static if static else gpuflow.disable_static)()
+    x, v = gpuflow.zeros([2, 2], "float64"), gpuflow.full([1], 5.0, "float64")
+    v.stop_gradient = False
+    x[0, 1] = v
+    y = (x * x).sum()
+    if static:
+        found = gpuflow.static.Executor().run(fetch_list=[x, *gpuflow.static.gradients(y, v)])
+        gpuflow.disable_static()
+    else:
+        y.backward()
+        found = x.numpy(), v.grad.numpy()
+    np.testing.assert_array_equal(found[0], [[0, 5], [0, 0]])
+    np.testing.assert_array_equal(found[1], [10])

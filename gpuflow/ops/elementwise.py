@@ -32,7 +32,10 @@ def assign_grad(xp, g, saved):
     return (g,)
 
 
-@op("add", infer=broadcast("add"), promotes=("x", "y"))
+ARITHMETIC = {"promotes": ("x", "y"), "weak_scalars": True}
+
+
+@op("add", infer=broadcast("add"), **ARITHMETIC)
 def add(xp, x, y):
     """x + y, elementwise with broadcasting."""
     return xp.add(x, y)
@@ -43,7 +46,7 @@ def add_grad(xp, g, saved):
     return g, g
 
 
-@op("subtract", infer=broadcast("subtract"), promotes=("x", "y"))
+@op("subtract", infer=broadcast("subtract"), **ARITHMETIC)
 def subtract(xp, x, y):
     """x - y, elementwise with broadcasting."""
     return xp.subtract(x, y)
@@ -54,7 +57,7 @@ def subtract_grad(xp, g, saved):
     return g, (-g if saved.needs[1] else None)
 
 
-@op("multiply", infer=broadcast("multiply"), saves=("x", "y"), saved_for={"x": "y", "y": "x"}, promotes=("x", "y"))
+@op("multiply", infer=broadcast("multiply"), saves=("x", "y"), saved_for={"x": "y", "y": "x"}, **ARITHMETIC)
 def multiply(xp, x, y):
     """x * y, elementwise with broadcasting."""
     return xp.multiply(x, y)
@@ -69,7 +72,7 @@ def _quotient_spec(x, y):
     return floating()(broadcast("divide")(x, y))
 
 
-@op("divide", infer=_quotient_spec, saves=("x", "y"), saved_for={"x": "y"}, promotes=("x", "y"), quiet=True)
+@op("divide", infer=_quotient_spec, saves=("x", "y"), saved_for={"x": "y"}, **ARITHMETIC, quiet=True)
 def divide(xp, x, y):
     """x / y, elementwise with broadcasting; of integers the default float. Division by zero gives inf or nan."""
     out = xp.true_divide(x, y)
@@ -82,7 +85,7 @@ def divide_grad(xp, g, saved):
     return over_y, (-over_y * saved.x / saved.y if saved.needs[1] else None)
 
 
-@op("pow", infer=broadcast("pow"), saves=("x", "y", "out"), promotes=("x", "y"), quiet=True)
+@op("pow", infer=broadcast("pow"), saves=("x", "y", "out"), **ARITHMETIC, quiet=True)
 def pow(xp, x, y):
     """x to the power y, elementwise with broadcasting."""
     return xp.power(x, y)
@@ -171,14 +174,14 @@ def where_grad(xp, g, saved):
     return None, xp.where(saved.condition, g, 0.0), xp.where(saved.condition, 0.0, g)
 
 
-def _without_gradient(name, function, text, dtype=None, promotes=("x", "y")):
+def _without_gradient(name, function, text, dtype=None, **promotion):
     """Registers a two-operand op that has no gradient: a comparison, or arithmetic on integers."""
 
     def forward(xp, x, y):
         return function(xp, x, y)
 
     forward.__doc__ = text
-    op(name, infer=broadcast(name, dtype), promotes=promotes, quiet=True)(forward)
+    op(name, infer=broadcast(name, dtype), quiet=True, **promotion)(forward)
 
 
 for _name, _function, _symbol in [
@@ -186,16 +189,16 @@ for _name, _function, _symbol in [
         ("less_than", lambda xp, x, y: x < y, "<"), ("less_equal", lambda xp, x, y: x <= y, "<="),
         ("greater_than", lambda xp, x, y: x > y, ">"), ("greater_equal", lambda xp, x, y: x >= y, ">=")]:
     _without_gradient(_name, _function, f"x {_symbol} y, elementwise with broadcasting; the result is bool.",
-                      dtypes.bool_)
+                      dtypes.bool_, **ARITHMETIC)
 
 for _name in ("logical_and", "logical_or", "logical_xor"):
     _without_gradient(_name, lambda xp, x, y, _name=_name: getattr(xp, _name)(x, y),
-                      f"{_name.replace('_', ' ')} of x and y taken as truth values; the result is bool.", dtypes.bool_,
-                      promotes=())
+                      f"{_name.replace('_', ' ')} of x and y taken as truth values; the result is bool.", dtypes.bool_)
 
 for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
     _without_gradient(_name, lambda xp, x, y, _name=_name: getattr(xp, _name)(x, y),
-                      f"{_name.replace('_', ' ')} of integers or bools, elementwise with broadcasting.")
+                      f"{_name.replace('_', ' ')} of integers or bools, elementwise with broadcasting.",
+                      promotes=("x", "y"))
 
 
 @op("logical_not", infer=same_as("x", dtypes.bool_))
@@ -210,13 +213,13 @@ def bitwise_not(xp, x):
     return xp.invert(x)
 
 
-@op("floor_divide", infer=broadcast("floor_divide"), promotes=("x", "y"), quiet=True)
+@op("floor_divide", infer=broadcast("floor_divide"), **ARITHMETIC, quiet=True)
 def floor_divide(xp, x, y):
     """The largest integer not above x / y, elementwise. No gradient."""
     return xp.floor_divide(x, y)
 
 
-@op("remainder", infer=broadcast("remainder"), saves=("x", "y"), promotes=("x", "y"), quiet=True)
+@op("remainder", infer=broadcast("remainder"), saves=("x", "y"), **ARITHMETIC, quiet=True)
 def remainder(xp, x, y):
     """x - floor(x / y) * y: the remainder with y's sign."""
     return xp.remainder(x, y)

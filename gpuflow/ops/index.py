@@ -103,7 +103,7 @@ def put_into_zeros_grad(xp, g, saved, *, index, shape):
 def setitem(xp, x, value, *arrays, index):
     """x with `value` (a tensor of x's dtype, or a number; broadcast) in place of x[index]."""
     out = x.copy()
-    out[filled(index, arrays)] = value
+    out[filled(index, arrays)] = axes_off_one(value)
     return out
 
 
@@ -117,6 +117,11 @@ def setitem_grad(xp, g, saved, *, index):
     while at_index.ndim < len(saved.value_shape):  # x[0] = v with v [1, n]: leading ones are dropped by broadcasting
         at_index = at_index.reshape((1, *at_index.shape))
     return to_x, at_index, *rest
+
+
+def axes_off_one(value):
+    """value; without its axes where it is an array of one element, which NumPy refuses in array[0, 0] = [5.]."""
+    return value.reshape(()) if getattr(value, "size", 0) == 1 and value.ndim else value
 
 
 def checked_index(where, index):

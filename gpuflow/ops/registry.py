@@ -48,8 +48,8 @@ REQUIRED = object()  # the default of an attribute that has none
 class OpDef:
     """One registered op. Made by `@op`; `name`, `inputs` and `attrs` are read from the forward's signature."""
 
-    def __init__(self, name, forward, infer, *, saves, saved_for, outputs, promotes, quiet, views, writes,
-                 no_grad_outputs, internal, as_float, holomorphic, added):
+    def __init__(self, name, forward, infer, *, saves, saved_for, outputs, promotes, weak_scalars, quiet, views,
+                 writes, no_grad_outputs, internal, as_float, holomorphic, added):
         self.name, self.infer = name, infer
         self.room = forward.__module__.rpartition(".")[2]    # the file it stands in
         self.forward = _in_wide_float(forward) if as_float else forward
@@ -64,6 +64,7 @@ class OpDef:
         first = next((i for i, name in enumerate(names) if name in promotes), 0)
         last = None if self.variadic in promotes else first + len(promotes)
         self.promotes = slice(first, last) if promotes else None
+        self.weak_scalars = weak_scalars
         self.quiet = quiet
         self.views = views
         self.holomorphic, self._over_complex = holomorphic, None
@@ -174,8 +175,8 @@ def _in_wide_float(forward):
 OPS: dict[str, OpDef] = {}
 
 
-def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), quiet=False, views=False,
-       writes=(), no_grad_outputs=(), internal=(), as_float=False, holomorphic=True, added=None):
+def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), weak_scalars=False, quiet=False,
+       views=False, writes=(), no_grad_outputs=(), internal=(), as_float=False, holomorphic=True, added=None):
     """Decorator that registers a forward function as the op `name`.
 
     infer: the shape rule.
@@ -183,6 +184,7 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
     saved_for: {"x": "y"} where x is read by y's gradient alone: it is kept (else None) only when y needs a gradient.
     outputs: names of the results.
     promotes: neighbouring inputs that are brought to one dtype first (dtypes.promote) and may be Python numbers.
+    weak_scalars: a 0-d tensor among those counts as a Python number does (dtypes.promote_scalar).
     quiet: NumPy must not warn when this op overflows or divides by zero; a result of inf or nan is the answer.
     views: the result may share the first input's memory.
     writes: inputs whose gradient the op can write where `saved.into` says.
@@ -203,8 +205,8 @@ def op(name, *, infer, saves=(), saved_for=None, outputs=("out",), promotes=(), 
         if name in OPS:
             raise ValueError(explain("@op", "a name that is not taken", repr(name)))
         OPS[name] = OpDef(name, forward, infer, saves=tuple(saves), saved_for=saved_for or {},
-                          outputs=tuple(outputs), promotes=tuple(promotes), quiet=quiet, views=views,
-                          writes=tuple(writes), no_grad_outputs=no_grad_outputs, internal=internal,
+                          outputs=tuple(outputs), promotes=tuple(promotes), weak_scalars=weak_scalars, quiet=quiet,
+                          views=views, writes=tuple(writes), no_grad_outputs=no_grad_outputs, internal=internal,
                           as_float=as_float, holomorphic=holomorphic, added=added)
         return OPS[name]
 

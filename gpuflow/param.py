@@ -54,7 +54,8 @@ class ParamAttr:
     """What a user says about one parameter, beside its shape.
 
     name: None for a generated one. The same name again means the same parameter.
-    initializer: an `nn.initializer.Initializer`; None leaves it to the layer.
+    initializer: an `nn.initializer.Initializer`, or the class of one that needs no arguments; None leaves it to the
+        layer.
     learning_rate: a number that the optimizer's rate is multiplied with, or a schedule that returns one; 0 freezes.
     regularizer: `regularizer.L1Decay` or `L2Decay`; it wins over the optimizer's weight_decay.
     trainable: False for a parameter that gets no gradient.
@@ -67,6 +68,7 @@ class ParamAttr:
         _expect("name", name is None or isinstance(name, str), "a str or None", name)
         if name == "":
             raise ValueError(explain("ParamAttr", "a name with at least one character", "''", "name=None"))
+        initializer = _initializer(initializer)
         _expect("initializer", initializer is None or isinstance(initializer, Initializer),
                 "an nn.initializer.Initializer or None", initializer)
         is_number = isinstance(learning_rate, Real) and not isinstance(learning_rate, bool)
@@ -97,7 +99,7 @@ class ParamAttr:
             return False
         if isinstance(arg, str):
             return ParamAttr(name=arg)
-        if isinstance(arg, Initializer):
+        if isinstance(_initializer(arg), Initializer):
             return ParamAttr(initializer=arg)
         if isinstance(arg, WeightDecayRegularizer):
             return ParamAttr(regularizer=arg)
@@ -115,6 +117,11 @@ class ParamAttr:
     def __repr__(self):
         said = (f"{k}={v!r}" for k, v in vars(self).items() if v != _NOTHING_SAID.get(k))
         return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _initializer(value):
+    """An initializer of the class, where value is one; else value."""
+    return value() if isinstance(value, type) and issubclass(value, Initializer) else value
 
 
 def _expect(argument, right, expected, value) -> None:

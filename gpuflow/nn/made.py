@@ -17,14 +17,14 @@ def made(name: str, function, settings: dict, inputs: str = "x", prefix: str = "
     passed = ", ".join([inputs, *(f"{key}=self.{prefix}{key}" for key in settings)])
     text = "\n".join([
         f"def __init__(self, {''.join(f'{key}=defaults[{key!r}], ' for key in settings)}name=None):",
-        "    Layer.__init__(self)", *checks, *keep, "    self._name = name",
+        "    Layer.__init__(self)", *checks, *keep, f"    self.{prefix}name = name",
         f"def forward(self, {inputs}):", f"    return function({passed})"])
     body = {"Layer": Layer, "function": function, "check": _check, "allowed": allowed, "defaults": settings}
     exec(text, body)
 
     def extra_repr(self):
         parts = [f"{key}={getattr(self, prefix + key)}" for key in settings] if shown else []
-        return ", ".join([*parts, *([f"name={self._name}"] if shown and self._name else [])])
+        return ", ".join([*parts, *([f"name={self._name}"] if prefix and self._name else [])])
 
     methods = {"__init__": body["__init__"], "forward": body["forward"], "extra_repr": extra_repr}
     for key, method in methods.items():

@@ -29,6 +29,8 @@ def test_to_attr_takes_what_paddle_takes():
     assert to(attr) is attr and to(False) is False and to("a").name == "a"
     assert to(None).name is None and to(True).trainable is True
     init, decay = I.Constant(1.0), L2Decay(0.1)
+    assert isinstance(to(I.KaimingNormal).initializer, I.KaimingNormal)   # a class stands for one without arguments
+    assert isinstance(gpuflow.ParamAttr(initializer=I.Normal).initializer, I.Normal)
     assert to(init).initializer is init and to(decay).regularizer is decay
     assert [a if a is False else a.name for a in to(["a", False])] == ["a", False]
     with pytest.raises(TypeError, match="parameter attribute"):

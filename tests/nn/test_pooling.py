@@ -115,5 +115,7 @@ def test_arguments_lie_where_code_for_paddle_looks_for_them():
     pool2d, adaptive = paddle.nn.MaxPool2D(3, stride=2), paddle.nn.AdaptiveAvgPool2D(2)
     assert (pool2d.ksize, pool2d.stride, pool2d.padding, pool2d.data_format) == (3, 2, 0, "NCHW")
     assert (adaptive._output_size, adaptive._data_format) == (2, "NCHW")
+    assert paddle.nn.AvgPool1D(2, name="a").name == "a" and paddle.nn.AdaptiveMaxPool2D(1, name="b")._name == "b"
+    assert paddle.nn.L1Loss(name="c").name == "c" and paddle.nn.Softmax(name="d")._name == "d"
     adaptive._output_size = 1
     assert adaptive(paddle.ones([1, 1, 4, 4])).shape == [1, 1, 1, 1]

@@ -71,9 +71,9 @@ class LBFGS(Optimizer):
         if not callable(closure):
             raise TypeError(explain("LBFGS.step", "a function that computes the loss and its gradients",
                                     type(closure).__name__))
-        params = [p for p in self._groups.params if not p.stop_gradient and self._strategy(p).rate]
+        params = self._groups.params
         common_place("LBFGS", params)
-        walk = _Walk(params, closure)
+        walk = _Walk(params, [not p.stop_gradient and self._strategy(p).rate != 0 for p in params], closure)
         first, gradient = walk.evaluate()
         memory, (most, evaluations) = self._memory, self._most
         memory.evaluations += 1
@@ -82,7 +82,7 @@ class LBFGS(Optimizer):
             return first
         for k in range(most):
             memory.iterations += 1
-            direction = memory.direction(gradient, self._keeps)
+            direction = walk.along(memory.direction(gradient, self._keeps))
             length = self.get_lr()
             if memory.iterations == 1:
                 length *= min(1.0, 1.0 / float(abs(gradient).sum()))
@@ -122,7 +122,7 @@ class LBFGS(Optimizer):
         """Goes on from a saved state. ValueError when its vectors do not have as many numbers as the parameters."""
         if not isinstance(state_dict, dict) or "state" not in state_dict:
             raise ValueError(explain("LBFGS.set_state_dict", "a dict with an entry 'state'", repr(state_dict)[:80]))
-        params = [p for p in self._groups.params if not p.stop_gradient and self._strategy(p).rate]
+        params = self._groups.params
         memory = _Memory.from_state(state_dict["state"], common_place("LBFGS", params), sum(p.size for p in params))
         if hasattr(self._learning_rate, "set_state_dict"):
             self._learning_rate.set_state_dict(state_dict["LR_Scheduler"])
@@ -132,32 +132,40 @@ class LBFGS(Optimizer):
 
 
 class _Walk:
-    """Loss and gradient as functions of one vector, over the parameters as they stand."""
+    """Loss and gradient as functions of one vector over all parameters as they stand; zeros where one does not move,
+    so that freezing and unfreezing leave the vectors of earlier steps usable."""
 
-    def __init__(self, params, closure):
+    def __init__(self, params, moves, closure):
         self.params, self.closure = params, closure
+        ends = np.cumsum([p.size for p in params]).tolist()
+        self.moving = [(p, slice(end - p.size, end)) for p, end, one in zip(params, ends, moves) if one]
 
     def evaluate(self):
         """(loss as the closure returns it, flat gradient)."""
         with enable_grad():
             loss = self.closure()
-        parts = [p._array.reshape(-1) * 0 if p._grad is None else _dense(p._grad).reshape(-1) for p in self.params]
-        return loss, device.module_of(parts[0]).concatenate(parts)
+        xp = device.module_of(self.params[0]._array)
+        parts = [xp.zeros_like(p._array) if p._grad is None else _dense(p._grad) for p in self.params]
+        return loss, self.along(xp.concatenate([part.reshape(-1) for part in parts]))
+
+    def along(self, vector):
+        """The vector with zeros for what does not move, which its gradient, or memory of other days, would move."""
+        out = device.module_of(vector).zeros_like(vector)
+        for _, at in self.moving:
+            out[at] = vector[at]
+        return out
 
     def move(self, step: float, direction) -> None:
-        begin = 0
-        for p in self.params:
-            part = direction[begin:begin + p.size].reshape(p._array.shape)
-            p._write(p._array + (step * part).astype(p._array.dtype))
-            begin += p.size
+        for p, at in self.moving:
+            p._write(p._array + (step * direction[at]).astype(p._array.dtype).reshape(p._array.shape))
 
     def search(self, direction, first, start, smallest):
-        here = [p._array.copy() for p in self.params]
+        here = [p._array.copy() for p, _ in self.moving]
 
         def evaluate(step):
             self.move(step, direction)
             loss, gradient = self.evaluate()
-            for p, array in zip(self.params, here):
+            for (p, _), array in zip(self.moving, here):
                 p._write(array)
             return Point(step, float(loss), _dot(gradient, direction), gradient)
 

@@ -1,4 +1,4 @@
-"""L-BFGS beside the golden runs of test_golden.py: it converges, resumes, and refuses what it cannot honour."""
+"""L-BFGS beside its trainings in tests/oracle: it converges, resumes, and refuses what it cannot honour."""
 import numpy as np
 import pytest
 
@@ -69,6 +69,44 @@ def test_what_is_frozen_stays():
 
     opt.step(closure)
     assert abs(p.item()) < 1e-4 and still.item() == frozen.item() == 1
+
+
+@pytest.mark.parametrize("way", ["stop_gradient", "rate"])
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_freezing_and_unfreezing_in_mid_training(search, way, tmp_path):
+    def made():
+        pair = [parameter([3.0, 1.0]), parameter([2.0])]
+        return pair, optimizer.LBFGS(0.3, max_iter=3, line_search_fn=search, parameters=pair)
+
+    def freeze(p, frozen):
+        if way == "rate":
+            p.optimize_attr = {"learning_rate": float(not frozen)}
+        else:
+            p.stop_gradient = frozen
+
+    def step(pair, opt):
+        def closure():
+            opt.clear_grad()
+            p, q = pair
+            loss = ((p * q - 1.0) ** 2).sum() + (q**2).sum()
+            loss.backward()
+            return loss
+
+        before = [p.numpy() for p in pair]
+        opt.step(closure)
+        return [bool((p.numpy() != b).any()) for p, b in zip(pair, before)]
+
+    (p, q), opt = made()
+    assert step((p, q), opt) == [True, True]
+    freeze(q, True)
+    assert step((p, q), opt) == [True, False] and step((p, q), opt) == [True, False]
+    gpuflow.save(opt.state_dict(), str(tmp_path / "l.pdopt"))
+    (r, s), again = made()
+    r.set_value(p.numpy()), s.set_value(q.numpy())
+    again.set_state_dict(gpuflow.load(str(tmp_path / "l.pdopt")))   # frozen here, not there
+    freeze(q, False)
+    assert step((p, q), opt) == step((r, s), again) == [True, True]
+    same([p.numpy(), q.numpy()], [r.numpy(), s.numpy()])
 
 
 @pytest.mark.parametrize("bad", [

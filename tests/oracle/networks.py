@@ -18,6 +18,8 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from tests.oracle.spec import made
+
 STEPS = 20
 BATCH, CLASSES, WORDS = 12, 3, 10
 
@@ -161,7 +163,7 @@ def batches(network):
     return x, (flat @ rng.normal(size=(flat.shape[-1], CLASSES))).argmax(-1)
 
 
-def replay(paddle, case, by_name):
+def train(paddle, case, by_name):
     """{"loss": [STEPS]} and the state_dict after the last step. by_name: whether layers can share by name."""
     network, strategy = CASES[case]
     model = NETWORKS[network](Building(paddle, f"{case}/", strategy, by_name))
@@ -209,11 +211,3 @@ def _optimizer(paddle, strategy, model, schedule):
 
 def _short(name):
     return name.rpartition("/")[2]
-
-
-def made(module, spec):
-    """An instance of what a list [class name, *arguments] describes; arguments may be such lists."""
-    if not isinstance(spec, list):
-        return spec
-    name, *args = spec
-    return getattr(module, name)(*[made(module, arg) for arg in args])

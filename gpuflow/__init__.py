@@ -9,7 +9,7 @@ import sys as _sys
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING
 
-from gpuflow import device as device, dtypes, linalg as linalg, methods
+from gpuflow import device as device, dtypes, linalg as linalg, log as _log, methods
 from gpuflow._version import __version__ as __version__
 from gpuflow.autograd.modes import (
     enable_grad as enable_grad,
@@ -85,6 +85,7 @@ manual_seed = seed
 half, float, double, cfloat, cdouble = float16, float32, float64, complex64, complex128
 pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 globals().update(methods.FUNCTIONS)
+_log.from_environment()
 
 if TYPE_CHECKING:
     from gpuflow import (

@@ -487,7 +487,7 @@ def make():
     cupy.random = _Random
     cupy.asnumpy = lambda a, **_: a.get() if isinstance(a, ndarray) else np.asarray(a)
     cupy.asarray = lambda a, dtype=None, **_: (
-        a if isinstance(a, ndarray) and dtype in (None, a._a.dtype) else _new(a, dtype))
+        a if isinstance(a, ndarray) and (dtype is None or dtype == a._a.dtype) else _new(a, dtype))   # None == float64
     cupy.array = lambda a, dtype=None, copy=True, **_: _new(a, dtype)
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError, getDeviceProperties=(
         lambda k: {"name": b"Stand-in", "major": 9, "minor": 0, "totalGlobalMem": 80 << 30}))

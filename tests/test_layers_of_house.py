@@ -17,7 +17,7 @@ KERNELS = "gpuflow_kernels"
 # Row k holds rooms; the files of one room may import each other, rooms of one row may not. "static/nn" is nearer to a
 # file than "static", so the longer name counts.
 ROWS: tuple[tuple[frozenset[str], ...], ...] = (
-    (frozenset({"device", "dtypes", "random", "errors", "structure", "unique_name", "_version", "version",
+    (frozenset({"device", "dtypes", "random", "errors", "log", "structure", "unique_name", "_version", "version",
                 "common_ops_import"}),
      frozenset({KERNELS})),
     (frozenset({"ops"}),),

@@ -3,6 +3,7 @@
 The array decides: a NumPy array is on the CPU, a CuPy array on its GPU. This file is the only one of gpuflow that
 imports CuPy, and it does so when a GPU is first asked about; `import gpuflow` does not need it.
 """
+import functools
 import os
 import sys
 
@@ -84,6 +85,8 @@ def cupy():
     """The CuPy module; ModuleNotFoundError with the command that installs it when it is not there."""
     global _cupy
     if _cupy is None:
+        if deterministic():     # else cuBLAS may choose its way by which of several streams runs first
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         try:
             import cupy as module
         except ImportError as error:
@@ -92,6 +95,15 @@ def cupy():
                 "pip install 'gpuflow[cuda13x]' (or cuda12x), or gpuflow.set_device('cpu')")) from error
         _cupy = module
     return _cupy
+
+
+@functools.cache
+def deterministic() -> bool:
+    """Whether GPUFLOW_DETERMINISTIC asks for the same bits in every run, on a GPU too."""
+    wish = os.environ.get("GPUFLOW_DETERMINISTIC", "0")
+    if wish not in ("", "0", "1"):
+        raise ValueError(explain("GPUFLOW_DETERMINISTIC", "0 or 1", repr(wish)))
+    return wish == "1"
 
 
 def cuda_available() -> bool:

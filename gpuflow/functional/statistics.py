@@ -9,6 +9,7 @@ from gpuflow.functional.manipulation import moveaxis, reshape
 from gpuflow.functional.random import rand, randn
 from gpuflow.functional.search import sort, where
 from gpuflow.ops.registry import OPS, normal_axis
+from gpuflow.ops.rows import sums_at
 from gpuflow.tensor import Tensor, to_tensor
 
 __all__ = ["bincount", "binomial", "histogram", "histogram_bin_edges", "histogramdd", "isin", "mode", "nanmedian",
@@ -27,8 +28,9 @@ def bincount(x, weights=None, minlength=0, name=None):
     if array.size and int(array.min()) < 0:
         raise ValueError(explain("bincount", "numbers >= 0", str(int(array.min()))))
     xp = device.module_of(array)
-    counts = xp.bincount(array, None if weights is None else weights._array, minlength)
-    return Tensor(counts if weights is None else counts.astype(weights._array.dtype))
+    if weights is None:
+        return Tensor(xp.bincount(array, None, minlength))
+    return Tensor(sums_at(xp, array, weights._array, minlength).astype(weights._array.dtype))
 
 
 def _limits(array, low, high):

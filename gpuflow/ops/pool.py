@@ -11,6 +11,7 @@ from gpuflow import device, dtypes, random
 from gpuflow.errors import explain
 from gpuflow.ops import patches
 from gpuflow.ops.registry import Spec, op
+from gpuflow.ops.rows import sums_at
 from gpuflow_kernels import nn
 
 
@@ -109,7 +110,7 @@ def put_places(xp, x, mask, *, shape, channels_last=False):
     start = xp.arange(planes).reshape((-1, 1)) * length
     where = (mask.reshape((planes, -1)) + start).reshape(-1)
     wide = xp.float64 if x.dtype.itemsize == 8 else xp.float32
-    flat = xp.bincount(where, weights=x.reshape(-1).astype(wide), minlength=planes * length)
+    flat = sums_at(xp, where, x.reshape(-1).astype(wide), planes * length)
     target[...] = flat.reshape(target.shape)
     return out
 

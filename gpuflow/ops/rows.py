@@ -1,4 +1,5 @@
 """Adding values at places of an array, and the gradient of a table that is kept as the rows it touches."""
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,8 @@ from gpuflow_kernels import rows as kernels
 def add_at(xp, target, index, values) -> None:
     """target[index] += values, where a place that `index` names several times receives every value.
 
-    16-bit floats are added up in float32 and rounded once.
+    16-bit floats are added up in float32 and rounded once. On a GPU floats are added in any order, unless
+    GPUFLOW_DETERMINISTIC asks for theirs.
     """
     if target.dtype.itemsize == 2 and target.dtype.kind not in "iu":
         wide = target.astype(xp.float32)
@@ -21,7 +23,32 @@ def add_at(xp, target, index, values) -> None:
     else:
         import cupyx
 
+        if target.ndim and target.dtype.kind in "fc" and device.deterministic():
+            index, values = _once(xp, target, index, values)
         cupyx.scatter_add(target, index, values)
+
+
+def _once(xp, target, index, values):
+    """(index, values) that name each place once, for CuPy's arrays: what comes several times is summed in its order.
+    Places that are left over are the first, and get zeros."""
+    rows = getattr(index, "ndim", 0) == 1 and index.dtype.kind in "iu"    # whole rows of target, else elements
+    shape, rest = (target.shape[:1], target.shape[1:]) if rows else (target.shape, ())
+    places = xp.arange(math.prod(shape)).reshape(shape)[index]
+    values = xp.ascontiguousarray(xp.broadcast_to(xp.asarray(values, target.dtype), (*places.shape, *rest)))
+    real = values.reshape(places.size, math.prod(rest)).view(xp.zeros(0, target.dtype).real.dtype)
+    ids, sums = kernels.merged(xp, places.reshape(-1).astype(xp.int64), real)
+    sums = xp.where(ids[:, None] < 0, 0, sums).view(target.dtype).reshape(len(ids), *rest)
+    ids = xp.maximum(ids, 0)
+    return ids if rows else xp.unravel_index(ids, shape), sums
+
+
+def sums_at(xp, places, values, count: int):
+    """`bincount(places, values, count)`, on a GPU in the order that `add_at` keeps."""
+    if xp is np or not device.deterministic():
+        return xp.bincount(places, weights=values, minlength=count)
+    out = xp.zeros(max(count, int(places.max()) + 1 if places.size else 0), xp.float64)
+    add_at(xp, out, places, values)
+    return out
 
 
 def add_rows(xp, table, rows, values) -> None:

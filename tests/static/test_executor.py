@@ -1,5 +1,6 @@
 """Programs and their runs: what is built, what a run computes and refuses, and where the numbers live."""
 import gc
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -237,6 +238,41 @@ def test_dead_operators_do_not_run_and_arrays_are_let_go(exe):
     kept = x + 1.0
     plan = exe._plan(static.default_main_program(), [kept])
     assert len(plan.steps) == 1 and len(static.default_main_program().global_block().ops) == 2
+
+
+@pytest.mark.parametrize("fusion", ["never", "always"])
+def test_a_run_needs_no_more_memory_than_eager_mode(exe, fusion, monkeypatch):
+    """Of forward and back of twelve layers: a plan lets go of each array after its last reader."""
+    monkeypatch.setenv("GPUFLOW_FUSION", fusion)
+    layers = [layer for _ in range(12) for layer in (nn.Linear(64, 64), nn.ReLU())]
+    net, batch = nn.Sequential(*layers), np.random.default_rng(0).standard_normal((512, 64)).astype("float32")
+    loss = net(static.data("x", [None, 64])).mean()
+    static.append_backward(loss)
+    started(exe)
+    wanted = [loss, *(f"{p.name}@GRAD" for p in net.parameters())]
+
+    def eager():
+        net(paddle.to_tensor(batch)).mean().backward()
+        gradients = [p.grad.numpy() for p in net.parameters()]
+        for p in net.parameters():
+            p.clear_grad()
+        return gradients
+
+    in_program = peak(lambda: exe.run(feed={"x": batch}, fetch_list=wanted))
+    paddle.disable_static()
+    assert in_program <= 1.02 * peak(eager)
+
+
+def peak(function) -> int:
+    """Bytes at the highest point of the second call, above what was there before."""
+    function()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_plan_cache_is_bounded(exe):

@@ -13,6 +13,7 @@ from gpuflow_kernels.elementwise.numba_text import numba_text
 from tests import fake_cupy
 from tests.kernels.host.device import compiler
 from tests.kernels.test_cuda_compile import _compile
+from tests.static.plain_kernels import module_of
 
 F = paddle.nn.functional
 rng = np.random.default_rng(0)
@@ -283,16 +284,9 @@ def test_every_formula_on_the_cpu():
 
 
 def uncompiled(chain, arrays, outputs):
-    """Runs the text of the CPU kernel as plain Python: to compile this many lines would take half a minute."""
-    space: dict = {}
-    text = numba_text(chain, (True,) * len(arrays)).replace("from numba import njit, prange", """
-def njit(**flags):
-    return lambda function: function
-prange = range""").replace("math.sqrt", "np.sqrt")    # which warns where Python's raises
-    exec(text, space)
     with np.errstate(all="ignore"):
-        space["run"](np.array([1, 1, 80]), np.zeros((len(arrays), 3), int),
-                     *[a.reshape(-1) for a in (*arrays, *outputs)])
+        module_of(numba_text(chain, (True,) * len(arrays))).run(
+            np.array([1, 1, 80]), np.zeros((len(arrays), 3), int), *[a.reshape(-1) for a in (*arrays, *outputs)])
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ class Launch:
         before(self)
         skip = self.skip or scaling is not None
         self.fused.on_nonfinite = "skip" if skip else "propagate"
-        self.fused.run(rate, numbers[0] if self.room == 1 else numbers, sparse=sparse, ema_decay=ema_decay,
+        self.fused.run(rate, numbers, sparse=sparse, ema_decay=ema_decay,
                        unscale=None if scaling is None else scaling.factor,
                        between=None if scaling is None or scaling.found is None else scaling.add_found)
         self.left_out = device.module_for(self.arena.place).asarray(self.fused.nonfinite()) if skip else None

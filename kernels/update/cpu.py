@@ -16,7 +16,7 @@ from gpuflow_kernels.update.tables import Tables
 
 # Below this many chunks of work, waking a second thread takes longer than the work itself.
 SERIAL_CHUNKS = 8
-_NO_GROUPS, _NO_GAPS = np.zeros(0), np.zeros((0, 2), np.int64)
+_NO_GROUPS, _NO_GAPS, _NO_SCALE = np.zeros(0), np.zeros((0, 2), np.int64), np.ones(len(SCALARS))
 
 
 class CpuEngine:
@@ -57,11 +57,13 @@ class CpuEngine:
             self.row_sums(parts, rows, tables, sums)
         else:
             runs = _kept(tables, "norms", lambda: Runs.for_norms(parts, tables["tags"]))
-            _sum_up(parts, runs.chunks, runs.spans, rows, tables, sums, sums.group)
+            calls = _calls(sums, "norms", parts, runs, lambda: _norm_calls(parts, runs.chunks, tables, sums))
+            _sum_up(calls, runs.spans, parts, rows, tables, sums, sums.group)
 
     def row_sums(self, parts, rows, tables, sums):
         """Sums of squares of each row by itself."""
-        _sum_up(parts, [part.chunks for part in parts], sums.folds.spans, rows, tables, sums, None)
+        calls = _norm_calls(parts, [part.chunks for part in parts], tables, sums)
+        _sum_up(calls, sums.folds.spans, parts, rows, tables, sums, _NO_GROUPS)
         return sums.row
 
     def update(self, rule, parts, rows, tables, sums):
@@ -70,22 +72,15 @@ class CpuEngine:
             runs = _kept(tables, "rows", lambda: Runs.by_row(parts, len(sums.row)))
         else:
             runs = _kept(tables, "updates", lambda: Runs.for_updates(parts, tables["tags"], tables["columns"]))
-        for part, chunks, some in zip(parts, runs.chunks, _by_part(rows, parts)):
-            variant, packed, kernel = part.kind, part.packed, _update(rule, part.kind)
-            layer_partials = sums.layer_partials[part.first_chunk : part.first_chunk + len(chunks)]
-            given = (tables["tags"], tables["columns"], tables["numbers"], tables["scalars"], sums.row, sums.group,
-                     sums.layer, layer_partials)
-            if len(chunks):
-                _call(kernel, packed, chunks, runs.gaps, DENSE, *given, *packed)
-                if variant.phase == "prepare":
-                    owners = chunks[:, 2]
-                    starts = np.flatnonzero(np.diff(owners, prepend=-1))
-                    sums.layer[owners[starts]] = np.add.reduceat(layer_partials, starts, axis=0)
-            at = layout.arrays(rule, variant).index("grad_") if some else 0
+        phase = parts[0].kind.phase if parts else ""
+        for call in _calls(sums, phase, parts, runs, lambda: _update_calls(rule, parts, runs, tables, sums)):
+            call()
+        for part, some in zip(parts, _by_part(rows, parts)) if rows else ():
+            at = layout.arrays(rule, part.kind).index("grad_")
             for one in some:
                 values = self.pack([one.values], part.end)
-                _call(kernel, values, _chunks(one, sums), _NO_GAPS, SPARSE, *given, *packed[:at], *values,
-                      *packed[at + 1 :])
+                _call(_update(rule, part.kind), values, _chunks(one, sums), _NO_GAPS, SPARSE, *_tables(tables, sums),
+                      sums.layer_partials, *part.packed[:at], *values, *part.packed[at + 1 :])()
 
 
 def _kept(tables, name: str, make) -> Runs:
@@ -105,22 +100,59 @@ def _by_part(rows, parts) -> list[list]:
     return found
 
 
-def _sum_up(parts, tables_of_chunks, spans, rows, tables, sums, groups):
-    """Sums of squares by chunk, by row into sums.row and, unless it is None, by group into `groups`."""
-    tags = tables["tags"]
+def _calls(sums, name: str, parts, runs, make) -> list:
+    """The calls of a pass over the dense chunks, made again when its buffers or runs are others: to put the arguments
+    together at each step took Python a tenth of a small model's."""
+    kept = sums.structs.get(name)
+    if kept is None or kept[0] is not parts or kept[1] is not runs:
+        kept = sums.structs[name] = parts, runs, make()
+    return kept[2]
+
+
+def _norm_calls(parts, tables_of_chunks, tables, sums) -> list:
+    return [_call(_sumsq(part.kind), part.packed, chunks, DENSE, tables["tags"], *part.packed,
+                  sums.partials[part.first_chunk : part.first_chunk + len(chunks)])
+            for part, chunks in zip(parts, tables_of_chunks) if len(chunks)]
+
+
+def _update_calls(rule, parts, runs, tables, sums) -> list:
+    calls = []
+    for part, chunks in zip(parts, runs.chunks):
+        partials = sums.layer_partials[part.first_chunk : part.first_chunk + len(chunks)]
+        if len(chunks):
+            calls.append(_call(_update(rule, part.kind), part.packed, chunks, runs.gaps, DENSE, *_tables(tables, sums),
+                               partials, *part.packed))
+        if len(chunks) and part.kind.phase == "prepare":
+            calls.append(functools.partial(_fold_layers, chunks[:, 2], partials, sums.layer))
+    return calls
+
+
+def _tables(tables, sums) -> tuple:
+    """What every update kernel takes before the partial sums and the arrays."""
+    return (tables["tags"], tables["columns"], tables["numbers"], tables["scalars"], sums.row, sums.group, sums.layer)
+
+
+def _fold_layers(owners, partials, layer):
+    """Adds up the partial sums of rows: owners [chunks], ascending."""
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    layer[owners[starts]] = np.add.reduceat(partials, starts, axis=0)
+
+
+def _sum_up(calls, spans, parts, rows, tables, sums, groups):
+    """Sums of squares by chunk, by row into sums.row and by group into `groups`. calls: those over the dense chunks."""
+    for call in calls:
+        call()
     if rows:
         spans = spans.copy()
-    for part, chunks, some in zip(parts, tables_of_chunks, _by_part(rows, parts)):
-        if len(chunks):
-            _call(_sumsq(part.kind), part.packed, chunks, DENSE, tags, *part.packed,
-                  sums.partials[part.first_chunk : part.first_chunk + len(chunks)])
-        for one in some:
-            place = sums.dense + one.first
-            spans[:, one.row] = place, place + len(one.ids)
-            values = CpuEngine.pack(None, [one.values], part.end)
-            _call(_sumsq(part.kind), values, _chunks(one, sums), SPARSE, tags, *values, sums.partials[place:])
-    unscale = 1.0 if tables["scalars"] is None else tables["scalars"][SCALARS.index("unscale")]
-    _fold()(spans, sums.partials, tags, unscale, sums.row, _NO_GROUPS if groups is None else groups)
+        for part, some in zip(parts, _by_part(rows, parts)):
+            for one in some:
+                place = sums.dense + one.first
+                spans[:, one.row] = place, place + len(one.ids)
+                values = CpuEngine.pack(None, [one.values], part.end)
+                _call(_sumsq(part.kind), values, _chunks(one, sums), SPARSE, tables["tags"], *values,
+                      sums.partials[place:])()
+    scalars = _NO_SCALE if tables["scalars"] is None else tables["scalars"]
+    _fold()(spans, sums.partials, tables["tags"], scalars, sums.row, groups)
 
 
 def _chunks(one, sums) -> np.ndarray:
@@ -140,16 +172,21 @@ def _chunks(one, sums) -> np.ndarray:
     return table
 
 
-def _call(kernel, packed, chunks, *arguments):
-    """Runs a kernel, on one thread when the buffers are small; the bits are the same for any number of threads."""
+def _call(kernel, packed, *arguments):
+    """kernel(*arguments), to be called: on one thread when the buffers are small; the bits are the same for any number
+    of threads."""
     if packed[0].size > SERIAL_CHUNKS * CHUNK:
-        return kernel(chunks, *arguments)
+        return functools.partial(kernel, *arguments)
+    return functools.partial(_on_one_thread, kernel, *arguments)
+
+
+def _on_one_thread(kernel, *arguments):
     import numba
 
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        kernel(chunks, *arguments)
+        kernel(*arguments)
     finally:
         numba.set_num_threads(threads)
 

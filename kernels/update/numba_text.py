@@ -260,12 +260,13 @@ def sumsq(chunks, want, tags, grad_, partials):
 
 
 def fold_text() -> str:
-    """The text of a module whose function `fold(spans, partials, tags, unscale, row_sumsq, group_sumsq)` adds each
+    """The text of a module whose function `fold(spans, partials, tags, scalars, row_sumsq, group_sumsq)` adds each
     row's partials, those from spans[0, row] to spans[1, row], and the rows of each group, if there are groups."""
     return f"""{head("float64")}
 
 @njit(parallel=False, **flags)
-def fold(spans, partials, tags, unscale, row_sumsq, group_sumsq):
+def fold(spans, partials, tags, scalars, row_sumsq, group_sumsq):
+    unscale = scalars[{SCALARS.index("unscale")}]
     group_sumsq[:] = 0.0
     for row in range(row_sumsq.size):
         total = 0.0

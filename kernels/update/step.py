@@ -206,16 +206,7 @@ class FusedStep:
         table = self.host.numbers
         table[:, 0] = lr
         if numbers is not None:
-            many = isinstance(numbers, (list, tuple))
-            if many and len(numbers) != len(table):
-                raise ValueError(f"numbers: expected one dict for each of the {len(table)} sets, got {len(numbers)}")
-            for column, name in enumerate(self.rule.numbers, 1):
-                try:
-                    table[:, column] = [one[name] for one in numbers] if many else numbers[name]
-                except KeyError:
-                    raise ValueError(
-                        f"numbers: rule {self.rule.name!r} needs {name!r}; it takes {self.rule.numbers}"
-                    ) from None
+            self._write_numbers(numbers)
         scalars = self.host.scalars
         known = unscale is None or isinstance(unscale, float | int)
         scalars[0] = 1.0 if unscale is None or not known else unscale
@@ -263,6 +254,22 @@ class FusedStep:
         return ~(abs(self.sums.group) < np.inf).all()
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _write_numbers(self, numbers):
+        table, names = self.host.numbers, self.rule.numbers
+        many = isinstance(numbers, (list, tuple))
+        if many and len(numbers) != len(table):
+            raise ValueError(f"numbers: expected one dict for each of the {len(table)} sets, got {len(numbers)}")
+        try:
+            if many:
+                table[:, 1:] = [[one[name] for name in names] for one in numbers]
+            else:
+                for column, name in enumerate(names, 1):
+                    table[:, column] = numbers[name]
+        except KeyError as missing:
+            raise ValueError(
+                f"numbers: rule {self.rule.name!r} needs {missing.args[0]!r}; it takes {names}"
+            ) from None
 
     def _plan(self, buckets):
         self.plans, row, chunk = [], 0, 0

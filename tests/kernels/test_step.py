@@ -246,6 +246,17 @@ def test_ids_below_zero_and_no_ids_at_all(engine):
     np.testing.assert_allclose(one.step.norm(0), np.sqrt(12 + dense @ dense), rtol=1e-12)
 
 
+def test_the_norm_is_right_when_more_rows_come_than_ever_before(engine):
+    """Partial sums move to a longer buffer then, those of dense rows too."""
+    problem = Problem(rules.adam, sizes=(5, 600), columns={"clip": CLIP_GROUP, "hi": 0.5}, engine=engine)
+    step = problem.step
+    step.set_active([DENSE, SPARSE])
+    for count in (2, 5, 1, 9):
+        problem.bucket.grad[:5] = count
+        step.run(0.1, rules.adam.at(1), sparse=[(1, np.arange(count), np.full((count, 12), 2, np.float32))])
+        assert float(step.norm(0)) == pytest.approx((5 * count**2 + 4 * 12 * count) ** 0.5, rel=1e-12)
+
+
 def test_thirty_sparse_tables_take_two_launches(host_device):
     count, steps = 30, []
     for engine in (host_device, None):

@@ -60,6 +60,7 @@ def test_what_is_to_be_downloaded_must_be_there(tmp_path):
     ("paddle.nn.layer.transformer", "MultiHeadAttention", nn.MultiHeadAttention),
     ("paddle.framework.io", "EagerParamBase", nn.Parameter), ("paddle.framework.core", "CPUPlace", paddle.CPUPlace),
     ("paddle.base", "ParamAttr", paddle.ParamAttr), ("paddle.base.dygraph", "to_variable", paddle.to_tensor),
+    ("paddle.base.framework", "EagerParamBase", nn.Parameter),
     ("paddle.nn.layer.layers", "Layer", nn.Layer), ("paddle.nn.layer.norm", "LayerNorm", nn.LayerNorm),
     ("paddle.distributed.fleet.utils", "recompute", paddle.distributed.fleet.utils.recompute)])
 def test_second_homes(module, name, same):
@@ -113,6 +114,8 @@ def test_questions_that_code_for_paddle_asks_its_inner_modules():
 def test_dygraph_guard_gives_the_mode_back():
     paddle.enable_static()
     try:
+        assert isinstance(paddle.static.default_main_program().current_block(), paddle.base.framework.Block)
+        assert not paddle.base.framework.in_dygraph_mode() and not paddle.base.framework.in_pir_mode()
         with pytest.raises(ZeroDivisionError), paddle.base.dygraph.guard(paddle.CPUPlace()):
             assert paddle.ones([2]).numpy().sum() == 2 and paddle.nn.Linear(1, 1).weight.is_parameter
             raise ZeroDivisionError

@@ -1,5 +1,5 @@
 """Names of the older layer (`fluid`, later `paddle.base`) that code still asks for; each lives in a room of its own."""
-from gpuflow.base import dygraph
+from gpuflow.base import dygraph, framework
 from gpuflow.device import CPUPlace, CUDAPinnedPlace, CUDAPlace, is_compiled_with_cuda
 from gpuflow.framework import core
 from gpuflow.param import ParamAttr, WeightNormParamAttr
@@ -18,5 +18,5 @@ from gpuflow.static import (
 
 __all__ = ["CPUPlace", "CUDAPinnedPlace", "CUDAPlace", "CompiledProgram", "Executor", "ParamAttr", "Program",
            "Variable", "WeightNormParamAttr", "append_backward", "core", "default_main_program",
-           "default_startup_program", "dygraph", "global_scope", "is_compiled_with_cuda", "program_guard",
+           "default_startup_program", "dygraph", "framework", "global_scope", "is_compiled_with_cuda", "program_guard",
            "scope_guard"]

@@ -70,7 +70,7 @@ class Optimizer(PaddleWay):
         """options: {name: value} for the rule's numbers; groups may set each of them for themselves."""
         self._owner = type(self).__name__
         self.type = self._owner.lower()
-        self._hand = None
+        self._hand, self._already_create_accumulator = None, set()
         if type(self)._append_optimize_op is not PaddleWay._append_optimize_op:
             self._hand, self.accumulators = ByHand(self), {}   # states go by the names that code for Paddle gives them
             if multi_precision:
@@ -206,7 +206,7 @@ class Optimizer(PaddleWay):
         twin._groups = self._groups.over(stand_ins)
         twin._hand = None if self._hand is None else ByHand(twin)
         twin._arena, twin._launch, twin._factors = twin._hand, None, []
-        twin._outside, twin._own_code, twin._average = [], [], None
+        twin._outside, twin._own_code, twin._average, twin._already_create_accumulator = [], [], None, set()
         return twin
 
     def _step(self, only, given=None) -> None:

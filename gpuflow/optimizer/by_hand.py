@@ -26,6 +26,7 @@ class PaddleWay:
 
     type: Any = None
     rule: Any
+    _already_create_accumulator: set   # for `_create_accumulators` of code that notes here which parameters it has seen
     _hand: Any
     _groups: Any
     _arena: Any
@@ -125,6 +126,20 @@ class PaddleWay:
         return home.tensors[inner] if self._hand is not None else Tensor(found[inner])
 
     _get_accumulator_master = _get_accumulator
+
+    @property
+    def _accumulators(self) -> dict:
+        """{state: {parameter's name: the live Tensor}} of all states there are, as Paddle keeps them."""
+        found: dict = {}
+        for home in () if self._arena is None else self._arena.homes:
+            for inner, array in home.state.items():
+                tensor = home.tensors[inner] if self._hand is not None else Tensor(array)
+                found.setdefault(self.accumulators.get(inner, inner), {})[home.param.name] = tensor
+        return found
+
+    @staticmethod
+    def _is_dtype_fp16_or_bf16(dtype) -> bool:
+        return dtypes.convert(dtype) in (dtypes.float16, dtypes.bfloat16)
 
     def _global_learning_rate(self):
         """The schedule's rate as a 0-d float32 Tensor."""

@@ -4,6 +4,7 @@ import pytest
 
 import gpuflow
 from gpuflow import nn, optimizer
+from gpuflow.base import framework
 from gpuflow.nn.clip import ClipGradBase
 from gpuflow.ops.rows import SparseRows
 from gpuflow.optimizer import Optimizer
@@ -335,6 +336,64 @@ def test_a_groups_options_reach_the_subclass():
     np.testing.assert_allclose([p.item(), q.item()], [0.8, 1 - 0.1 - 0.19], rtol=1e-6)
     with pytest.raises(TypeError, match="momentum"):
         HandMomentum(0.1, 0.9, parameters=[{"params": [p], "momentum": 0.0}])
+
+
+class AsPaddlesOwn(Optimizer):
+    """Momentum as Paddle's own optimizers are written, group by group."""
+
+    _velocity_acc_str = "velocity"
+
+    def __init__(self, learning_rate=0.001, momentum=0.9, parameters=None, weight_decay=None, grad_clip=None):
+        super().__init__(learning_rate=learning_rate, parameters=parameters, weight_decay=weight_decay,
+                         grad_clip=grad_clip)
+        self._multi_precision, self._default_dict = False, {"momentum": momentum}
+        self._momentum = momentum
+
+    def _create_accumulators(self, block, parameters):
+        assert isinstance(block, framework.Block)
+        for p in parameters:
+            if p.name in self._already_create_accumulator:
+                continue
+            assert not (self._multi_precision and self._is_dtype_fp16_or_bf16(p.dtype))
+            self._add_accumulator(self._velocity_acc_str, p)
+            self._already_create_accumulator.add(p.name)
+
+    def _append_optimize_op(self, block, param_and_grad):
+        if isinstance(param_and_grad, dict):
+            param_and_grad = self._update_param_group(param_and_grad)
+        param, grad = param_and_grad
+        velocity = self._get_accumulator_master(self._velocity_acc_str, param)
+        block.append_op(type="momentum", inputs={"Param": [param], "Grad": [grad], "Velocity": [velocity],
+                                                 "LearningRate": [self._create_param_lr(param_and_grad)]},
+                        outputs={"ParamOut": [param], "VelocityOut": [velocity]}, attrs={"mu": self._momentum})
+
+    def _update_param_group(self, parameters):
+        self._momentum = parameters.get("momentum", self._default_dict["momentum"])
+        return parameters.get("params")
+
+
+@pytest.mark.parametrize("grouped, weight, bias", [(False, [0.60549, 1.69799], -0.33889),
+                                                   (True, [0.63581, 1.721], -0.2793)])
+def test_written_as_paddles_own(grouped, weight, bias):
+    """The numbers are those of Paddle 3.3.1 with this class (which updated by assign there)."""
+    layer = nn.Linear(2, 1)
+    layer.weight.set_value(np.array([[1], [2]], np.float32))
+    groups = [{"params": [layer.weight], "momentum": 0.5}, {"params": [layer.bias], "learning_rate": 0.5}]
+    opt = AsPaddlesOwn(0.1, parameters=groups if grouped else layer.parameters(), weight_decay=0.1,
+                       grad_clip=nn.ClipGradByGlobalNorm(1.0))
+    assert opt._accumulators == {}
+    for k in range(3):
+        layer(gpuflow.to_tensor([[1.0, k]])).sum().backward()
+        opt.step()
+        opt.clear_grad()
+    np.testing.assert_allclose([*layer.weight.numpy().ravel(), layer.bias.item()], [*weight, bias], atol=6e-6)
+    assert opt._accumulators == {"velocity": {p.name: opt._get_accumulator("velocity", p) for p in layer.parameters()}}
+    fused = optimizer.Adam(0.1, parameters=layer.parameters())
+    layer(gpuflow.to_tensor([[1.0, 1.0]])).sum().backward()
+    fused.step()
+    assert sorted(fused._accumulators) == ["moment1", "moment2"]
+    fused._accumulators["moment1"][layer.bias.name].set_value(np.array([7.0], np.float32))
+    assert fused.state_dict()[f"{layer.bias.name}_moment1_0"].item() == 7
 
 
 # ---- an optimizer of ours, one parameter at a time -----------------------------------------------------------------

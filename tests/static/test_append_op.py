@@ -75,8 +75,11 @@ class OldMomentum(paddle.optimizer.Optimizer):
         self.type = "momentum"
 
     def _create_accumulators(self, block, parameters):
+        assert isinstance(block, paddle.base.framework.Block)
         for p in parameters:
-            self._add_accumulator("velocity", p)
+            if p.name not in self._already_create_accumulator:
+                self._add_accumulator("velocity", p)
+                self._already_create_accumulator.add(p.name)
 
     def _append_optimize_op(self, block, param_and_grad):
         param, grad = param_and_grad

@@ -124,6 +124,16 @@ class MultiHeadAttention(Layer):
         """Keys and values as the heads see them: each [batch, heads, length, head_dim]."""
         return self._heads(self.k_proj(key)), self._heads(self.v_proj(value))
 
+    def _prepare_qkv(self, query, key, value, cache=None):
+        """Queries, keys and values as the heads see them, and the cache after this call if one is given. Subclasses
+        replace it, for rotary positions say."""
+        q = self._heads(self.q_proj(query))
+        k, v = cache if isinstance(cache, self.StaticCache) else self.compute_kv(key, value)
+        if isinstance(cache, self.Cache):
+            k, v = (call(OPS["concat"], (old, new), {"axis": 2}) for old, new in ((cache.k, k), (cache.v, v)))
+            cache = self.Cache(k, v)
+        return (q, k, v) if cache is None else (q, k, v, cache)
+
     def gen_cache(self, key, value=None, type=Cache):
         """A cache for `forward`.
 
@@ -142,18 +152,12 @@ class MultiHeadAttention(Layer):
 
         key, value: default `query`; not looked at when there is a StaticCache.
         """
-        q = self._heads(self.q_proj(query))
-        if isinstance(cache, self.StaticCache):
-            k, v = cache
-        else:
-            k, v = self.compute_kv(query if key is None else key, query if value is None else value)
-        if isinstance(cache, self.Cache):
-            k, v = (call(OPS["concat"], (old, new), {"axis": 2}) for old, new in ((cache.k, k), (cache.v, v)))
-            cache = self.Cache(k, v)
+        key, value = query if key is None else key, query if value is None else value
+        q, k, v, *caches = self._prepare_qkv(query, key, value, cache)
         out, weights = attend(q, k, v, _as_bias(attn_mask, q.dtype), self.dropout, training=self.training)
         out = call(OPS["transpose"], (out,), {"perm": (0, 2, 1, 3)})
         out = self.out_proj(call(OPS["reshape"], (out,), {"shape": (0, 0, self.embed_dim)}))
-        more = (*([weights] if self.need_weights else ()), *([cache] if cache is not None else ()))
+        more = (*([weights] if self.need_weights else ()), *caches)
         return (out, *more) if more else out
 
 

@@ -38,6 +38,27 @@ def test_no_gradient_comes_from_what_must_not_be_seen():
     assert x.grad.numpy()[:, :2].all() and not x.grad.numpy()[:, 2:].any()
 
 
+class _Turned(nn.MultiHeadAttention):
+    """Queries and keys are turned by their place before they meet, as libraries for Paddle do it."""
+
+    def _prepare_qkv(self, query, key, value, cache=None):
+        q, k, v, *cache = super()._prepare_qkv(query, key, value, cache)
+        return (-q, k, v, *cache)
+
+
+def test_a_subclass_may_prepare_queries_keys_and_values():
+    plain, turned = nn.MultiHeadAttention(4, 2), _Turned(4, 2)
+    turned.set_state_dict(plain.state_dict())
+    x = paddle.randn([2, 3, 4])
+    expected = paddle.nn.functional.scaled_dot_product_attention(
+        *(t.transpose([0, 2, 1, 3]) for t in turned._prepare_qkv(x, x, x))).reshape([2, 3, 4])
+    np.testing.assert_allclose(turned(x).numpy(), plain.out_proj(expected).numpy(), rtol=1e-5, atol=1e-6)
+    assert np.abs((turned(x) - plain(x)).numpy()).max() > 1e-3
+    out, cache = turned(x, cache=turned.gen_cache(x))
+    np.testing.assert_allclose(out.numpy(), turned(x).numpy(), rtol=1e-5)
+    assert cache.k.shape == [2, 2, 3, 2]
+
+
 def test_dropped_weights_are_seen_by_need_weights_and_only_in_training():
     paddle.seed(3)
     layer = nn.MultiHeadAttention(4, 2, dropout=0.5, need_weights=True)

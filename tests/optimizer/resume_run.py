@@ -1,7 +1,6 @@
 """Trains a small network with every optimizer: python resume_run.py FOLDER first|rest|whole. See test_resume.py.
 
-"first" takes the first half and saves, "rest" loads and takes the second, "whole" takes both; the last two write the
-weights and averages they end with.
+"first" takes the first half of the steps, "rest" loads what that saved and takes the second, "whole" takes both.
 """
 import sys
 from pathlib import Path
@@ -61,8 +60,9 @@ def takes_step(model, opt, scaler, x, overflows):
     return stepped
 
 
-def files(folder, name):
-    return [folder / f"{name}.{part}" for part in ("pdparams", "pdopt", "average.pdopt", "scaler.pdopt")]
+def files(folder, name, part):
+    """Of the model, the optimizer with its schedule, the average and the scaler."""
+    return [folder / f"{name}.{part}.{kind}" for kind in ("pdparams", "pdopt", "average.pdopt", "scaler.pdopt")]
 
 
 def main(folder, part):
@@ -70,16 +70,12 @@ def main(folder, part):
         kit = model, opt, _, average, scaler = build(name)
         things = (model, opt, average, scaler)
         if part == "rest":
-            for thing, path in zip(things, files(folder, name)):
+            for thing, path in zip(things, files(folder, name, "first")):
                 state = paddle.load(str(path))
                 getattr(thing, "set_state_dict", getattr(thing, "load_state_dict", None))(state)
         train(*kit, range(0 if part != "rest" else HALF, 2 * HALF if part != "first" else HALF))
-        if part == "first":
-            for thing, path in zip(things, files(folder, name)):
-                paddle.save(thing.state_dict(), str(path))
-        else:
-            np.savez(folder / f"{name}.{part}.npz", *[p.numpy() for p in model.parameters()],
-                     *average.averages(), scale=scaler.state_dict()["scale"])
+        for thing, path in zip(things, files(folder, name, part)):
+            paddle.save(thing.state_dict(), str(path))
 
 
 if __name__ == "__main__":

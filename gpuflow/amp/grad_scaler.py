@@ -186,7 +186,10 @@ class GradScaler:
         taken = optimizer._under_scale(factor, found, go) if hasattr(type(optimizer), "_under_scale") else None
         if taken is None:
             flag: Any = Later(found if factor is None else _unscale(optimizer, factor))
-            answer = (None, None) if flag.read() else go()
+            left_out = bool(flag.read())
+            answer = (None, None) if left_out else go()
+            if hasattr(optimizer, "_counts"):
+                optimizer._counts["skipped"] += left_out
         else:
             flag, answer = taken[0].flag, taken[1]
         if self._use_dynamic_loss_scaling:

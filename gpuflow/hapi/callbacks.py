@@ -145,26 +145,38 @@ class ModelCheckpoint(Callback):
 
 
 class LRScheduler(Callback):
-    """Steps the optimizer's schedule after each batch (by_step) or each epoch (by_epoch)."""
+    """Steps the optimizer's schedule after each batch (by_step) or each epoch (by_epoch).
+
+    By batch it stands still where the optimizer's step was left out, by mixed precision or on_nonfinite="skip".
+    """
 
     def __init__(self, by_step: bool = True, by_epoch: bool = False):
         super().__init__()
         if by_step and by_epoch:
             raise ValueError(explain("callbacks.LRScheduler", "by_step or by_epoch", "both"))
         self.by_step, self.by_epoch = by_step, by_epoch
+        self._skipped = 0    # steps left out, as last seen
+
+    def on_train_begin(self, logs=None):
+        self._skipped = self._left_out()
 
     def on_train_batch_end(self, step, logs=None):
-        if self.by_step:
-            self._step()
+        if self.by_step and self._schedule() is not None:
+            skipped, self._skipped = self._skipped, self._left_out()
+            if self._skipped == skipped:
+                self._schedule().step()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.by_epoch:
-            self._step()
+        if self.by_epoch and self._schedule() is not None:
+            self._schedule().step()
 
-    def _step(self) -> None:
-        schedule = getattr(self.model._optimizer, "_learning_rate", None)
-        if isinstance(schedule, lr.LRScheduler):
-            schedule.step()
+    def _schedule(self):
+        found = getattr(self.model._optimizer, "_learning_rate", None)
+        return found if isinstance(found, lr.LRScheduler) else None
+
+    def _left_out(self) -> int:
+        """Reading it waits for the device where a step may be left out, and nowhere else."""
+        return getattr(self.model._optimizer, "skipped_steps", 0)
 
 
 class _Watcher(Callback):

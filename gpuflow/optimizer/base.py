@@ -470,6 +470,7 @@ class Optimizer(PaddleWay):
         found = strategies.any_nonfinite(given.values()) if given else False
         if not found:    # waits for a GPU, as own code does anyway
             self._step(set(given), given)
+        self._counts["skipped"] += bool(found)
         return found
 
     # ---- averages --------------------------------------------------------------------------------------------------

@@ -332,10 +332,11 @@ class ByHand(optim.SGD):
 def test_an_optimizer_with_steps_of_its_own_is_scaled_and_skipped_too():
     plain, _ = train(None, lambda p: ByHand(0.5, parameters=p), poison={1})
     scaler = paddle.amp.GradScaler(init_loss_scaling=128.0)
-    scaled, _ = train(scaler, lambda p: ByHand(0.5, parameters=p), poison={1})
+    made = []
+    scaled, _ = train(scaler, lambda p: made.append(ByHand(0.5, parameters=p)) or made[0], poison={1})
     for a, b in zip(weights(plain), weights(scaled), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert scaler.state_dict()["scale"][0] == 64.0
+    assert scaler.state_dict()["scale"][0] == 64.0 and made[0].skipped_steps == 1
 
 
 def test_lookahead_counts_no_skipped_step():

@@ -15,7 +15,8 @@ class LRScheduler:
 
     The caller steps it, after `optimizer.step()`: once per epoch or once per batch, whichever unit the schedule's
     arguments are counted in ("epoch" below means that unit). The optimizer reads the rate by calling the scheduler and
-    never steps it. The constructor takes the first step, so a fresh scheduler stands at epoch 0.
+    never steps it. The constructor takes the first step, so a fresh scheduler stands at epoch 0. A step that a
+    GradScaler leaves out should not move it; see there.
 
     To write your own, set your attributes, then call `super().__init__`, and override `get_lr`, which computes the rate
     from `base_lr`, `last_epoch` and, if it builds on the previous rate, `last_lr`. If it does, also define

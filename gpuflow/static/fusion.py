@@ -59,87 +59,130 @@ def fused(operators: list[Operator], everybody: list[Operator], fetches: list[Va
 # ---- which operators go together -------------------------------------------------------------------------------------
 
 
-class _Group:
-    """Some operators in their order, as one chain.
+class _Traced:
+    """What the groups of some operators have in common: how elements are written down, and the inputs of chains.
 
-    computed: the Values whose cells they work out. leaves: what each input of the chain is: a Value, or an Apply for
-    what it makes without the input that it adds. sums: (Cell, operator, k) where output k of the operator is the cell's
-    sum down to a smaller shape. rests: what remains of gradients to do afterwards.
+    leaves: what each input is: a Value, or an Apply for what it makes without the input that it adds.
     """
 
-    def __init__(self, xp, shape, training: bool):
-        self.xp, self.shape, self.training = Elements(xp), shape, training
+    def __init__(self, xp):
+        self.xp, self.leaves = Elements(xp), []
+        self.cells: dict[int, Cell] = {}
+
+    def leaf(self, x) -> Cell:
+        if id(x) not in self.cells:
+            kind = x.outputs[0].dtype if isinstance(x, Operator) else x.dtype
+            self.cells[id(x)] = self.xp.input(kind.dtype)
+            self.leaves.append(x)
+        return self.cells[id(x)]
+
+
+class _Group:
+    """Some operators as one chain.
+
+    computed: the Values whose cells they work out. sums: (Cell, operator, k) where output k of the operator is the
+    cell's sum down to a smaller shape. rests: what remains of gradients to do afterwards.
+    """
+
+    def __init__(self, traced: _Traced, shape, training: bool):
+        self.traced, self.shape, self.training = traced, shape, training
         self.members: list[Operator] = []
         self.computed: list[Value] = []
-        self.leaves: list = []
         self.sums: list[tuple[Cell, Gradient, int]] = []
         self.rests: list[Operator] = []
         self.written: set[int] = set()
         self.cells: dict[int, Cell] = {}
 
-    def of(self, x):
-        """The Cell of a Value, or of the product of an Apply; numbers are themselves."""
-        if not isinstance(x, Value | Operator):
-            return x
-        if id(x) not in self.cells:
-            if id(x) in self.written:
-                raise NotElementwise("a sum of this chain's own")
-            kind = x.outputs[0].dtype if isinstance(x, Operator) else x.dtype
-            self.cells[id(x)] = self.xp.input(kind.dtype)
-            self.leaves.append(x)
-        return self.cells[id(x)].copy()
+    def chain(self):
+        """(the chain, the numbers of the leaves that are its inputs)."""
+        return self.traced.xp.chain([self.cells[id(v)] for v in self.computed], [cell for cell, *_ in self.sums])
 
-    def take(self, operator: Operator) -> "_Group":
-        """Takes the operator in; NotElementwise, or what else its function raises over Cells, where it has no place."""
-        found = operator.formula(self.xp, self.of)
-        for k, (v, cell) in enumerate(zip(operator.outputs, found, strict=True)):
-            if v is None or cell is None:
-                continue
-            if type(cell) is not Cell or cell.dtype != v.dtype.dtype:
-                raise NotElementwise(operator.type)
-            if operator.like(k).shape == self.shape:
+    def take(self, operator: Operator, results: list) -> None:
+        """Takes the operator in. results: a Cell for each output, see `_cells_of`."""
+        for k, (v, cell) in enumerate(zip(operator.outputs, results)):
+            if cell is not None and operator.like(k).shape == self.shape:
                 self.computed.append(v)
                 self.cells[id(v)] = cell
-            elif isinstance(operator, Gradient):
-                self.sums.append((cell, operator, k))
-            else:
-                raise NotElementwise(operator.type)
+            elif cell is not None:
+                self.sums.append((cell, operator, k))    # type: ignore[arg-type]
         self.members.append(operator)
         self.written |= {id(v) for v in operator.writes()}
         rest = operator.without_added() if isinstance(operator, Gradient) and operator.forward.adds() else None
         self.rests += [] if rest is None else [rest]
-        return self
+
+    def join(self, other: "_Group") -> None:
+        """Takes in a group that needs nothing of this one."""
+        self.members += other.members
+        self.computed += other.computed
+        self.sums += other.sums
+        self.written |= other.written
+        self.cells |= other.cells
 
     def pays(self) -> bool:
         """True where one by one there is more than one pass over memory."""
-        chain, _ = self.xp.chain([self.cells[id(v)] for v in self.computed], [cell for cell, *_ in self.sums])
-        return len(self.sums) + sum(line.function not in ("number", "fill", "cast") for line in chain.lines) > 1
+        lines = self.chain()[0].lines
+        return len(self.sums) + sum(line.function not in ("number", "fill", "cast") for line in lines) > 1
+
+
+def _cells_of(operator: Operator, groups: list[_Group], traced: _Traced) -> list:
+    """A Cell for each of the operator's outputs, None for one that is None, where it comes after the groups;
+    NotElementwise, or what else its function raises over Cells, where it has no place there."""
+    def of(x):
+        if not isinstance(x, Value | Operator):    # a number
+            return x
+        for group in groups:
+            if id(x) in group.cells:
+                return group.cells[id(x)].copy()
+            if id(x) in group.written:
+                raise NotElementwise("a sum of this chain's own")
+        return traced.leaf(x).copy()
+
+    results = operator.formula(traced.xp, of)
+    for k, (v, cell) in enumerate(zip(operator.outputs, results, strict=True)):
+        if v is None:
+            results[k] = None
+        elif cell is not None and (type(cell) is not Cell or cell.dtype != v.dtype.dtype or not (
+                isinstance(operator, Gradient) or operator.like(k).shape == operator.over())):
+            raise NotElementwise(operator.type)
+    return results
 
 
 def _groups(operators, xp) -> dict[int, _Group]:
     """{id(operator): its group} of those that have one."""
+    traced = _Traced(xp)
     group_of: dict[int, _Group] = {}
-    growing: list[_Group] = []      # nobody else needs anything of them so far
+    writer: dict[int, int] = {}       # {id(Value): id of the operator that computes it}
+    growing: set[_Group] = set()      # nobody else needs anything of them so far
     position = {id(o): k for k, o in enumerate(operators)}
     for o in operators:
-        needs, shape = {id(v) for v in o.needs()}, o.over()
-        before = [g for g in growing if not needs.isdisjoint(g.written)]
-        growing = [] if o.effect else [g for g in growing if g not in before]
+        shape, found = o.over(), [group_of.get(writer.get(id(v), 0)) for v in o.needs()]
+        before = [g for g in dict.fromkeys(found) if g in growing]
+        growing.difference_update(before)
+        writer.update((id(v), id(o)) for v in o.writes())
+        if o.effect:
+            growing.clear()
         small = shape is not None and None not in shape and math.prod(shape) < SMALL and switch() != "always"
-        if o.effect or shape is None or small or not needs:
+        if o.effect or shape is None or small or not found:
             continue
         starts = isinstance(o, Apply) and o.adds()     # its product has to be there first
-        same = [m for g in before if g.shape == shape and g.training == o.training and not starts for m in g.members]
-        group = _Group(xp, shape, o.training)
+        same = [g for g in before if g.shape == shape and g.training == o.training and not starts]
         try:
-            for one in [*sorted(same, key=lambda m: position[id(m)]), o]:
-                group.take(one)
+            results = _cells_of(o, same, traced)
         except Exception:      # a function that is not made for Cells raises whatever it comes to
             continue
-        group_of.update((id(m), group) for m in group.members)
+        group = max(same, key=lambda g: len(g.members), default=None) or _Group(traced, shape, o.training)
+        for other in same:
+            if other is not group:
+                group.join(other)
+                group_of.update((id(m), group) for m in other.members)
+        group.take(o, results)
+        group_of[id(o)] = group
         if not group.rests:
-            growing.append(group)
-    return {key: group for key, group in group_of.items() if group.pays()}
+            growing.add(group)
+    groups = [g for g in dict.fromkeys(group_of.values()) if g.pays()]
+    for group in groups:
+        group.members.sort(key=lambda m: position[id(m)])
+    return {id(m): group for group in groups for m in group.members}
 
 
 # ---- running them ----------------------------------------------------------------------------------------------------
@@ -176,12 +219,12 @@ class _Bound:
         self.outputs = [(plan.at(v), v.dtype.dtype) for v in operator.computed]
         self.sums = [(plan.at(op.outputs[k]), op.outputs[k].dtype.dtype,
                       plan.grad_slot(op.outputs[k]) if k in op.forward.op.writes else 0) for op, k in operator.sums]
-        chain, used = group.xp.chain([group.cells[id(v)] for v in group.computed], [cell for cell, *_ in group.sums])
+        chain, used = group.chain()
         wanted = {id(v) for v in operator.computed}
         self.whole, kept = chain, [n for n, v in zip(chain.outputs, group.computed) if id(v) in wanted]
         self.kernel = Kernel(chain._replace(outputs=tuple(kept)) if self.on_cpu else     # a GPU sums up afterwards
                              chain._replace(outputs=(*kept, *chain.sums), sums=()))
-        self.leaves = [_Leaf(group.leaves[k], plan) for k in used]
+        self.leaves = [_Leaf(group.traced.leaves[k], plan) for k in used]
         self.rests = [rest.bind(plan) for rest in group.rests]
         self.dying = operator.dying      # places that nobody reads afterwards, but those kept for the rests
         self.kept = {plan.at(v) for rest in group.rests for v in rest.reads()} | {i for i, *_ in self.outputs}

@@ -126,6 +126,7 @@ class Plan:
         """The functions of a sub-block: of what its results, an effect or an operator elsewhere depend on."""
         kept = [*results, *(v for o in operators for v in o.writes() if self.wants(v))]
         needed = needed_for(operators, kept)
+        needed = fused(needed, needed, kept, self.xp)
         self._read |= {id(v) for v in kept} | {id(v) for o in needed for v in o.needs()}
         steps = self.bind(needed)
         self._blocks.append((steps, needed, kept))

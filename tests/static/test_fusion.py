@@ -7,6 +7,7 @@ from gpuflow import nn, static
 from gpuflow.ops.registry import OPS, REQUIRED
 from gpuflow.static import fusion
 from gpuflow.static.elements import Elements
+from gpuflow.static.operators import Apply
 from gpuflow_kernels.elementwise import Chain, Kernel, launch
 from gpuflow_kernels.elementwise.cuda_text import cuda_text
 from gpuflow_kernels.elementwise.numba_text import numba_text
@@ -180,6 +181,40 @@ def test_patience_and_smallness(monkeypatch):
             ran.clear()
             exe.run(program, feed=feed, fetch_list=fetches)
             assert len(ran) == k
+
+
+def test_each_operator_is_looked_at_once(monkeypatch):
+    """However long the chain is that it joins, and however many chains meet in it."""
+    asked, formula = [], Apply.formula
+    monkeypatch.setattr(Apply, "formula", lambda self, *args: (asked.append(self), formula(self, *args))[1])
+    monkeypatch.setenv("GPUFLOW_FUSION", "always")
+
+    def function(x):
+        y = x
+        for k in range(40):
+            y = F.relu(y * 2.0) + F.relu(x + float(k))
+        return y
+    program, _, fetches = build(function, numbers(4, 30))
+    plan = static.Executor()._plan(program, fetches)
+    assert [len(o.attrs["operators"]) for o in plan.operators] == [5 * 40]
+    assert len(asked) == 5 * 40
+
+
+def branch(x, y):
+    return static.nn.cond(x.sum() > 0.0, lambda: F.relu(x * y + 1.0) * x, lambda: x - y * y)
+
+
+def loop(x, y):
+    return static.nn.while_loop(lambda k, a: k < 3, lambda k, a: (k + 1, F.relu(a * y + x) - a),
+                                [paddle.zeros([], "int64"), x])[1]
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize(("function", "sign", "runs"), [(branch, 1, 2), (branch, -1, 2), (loop, 1, 6)])
+def test_chains_inside_of_branches_and_loops(same, function, sign, runs, unknown):
+    """And those of their gradients: one for the way there and one for the way back, in each iteration."""
+    _, ran = same(function, sign * np.abs(numbers(4, 30)), numbers(4, 30), grad=True, unknown=unknown)
+    assert ran >= runs
 
 
 def test_a_fetch_changes_nothing(same):

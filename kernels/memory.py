@@ -15,8 +15,8 @@ LARGE = 2 * HUGE  # bytes: what is worth pages of its own
 def zeros(size: int, dtype) -> np.ndarray:
     """A flat zero array that starts on a cache line; a large one lies on huge pages where the system has them.
 
-    np.zeros gets memory that the C library has cleared, and so has pages of 4 KB already: a step then takes 3 to 9 %
-    longer, since the processor looks up more often where a page is.
+    np.zeros gets memory that the C library has cleared, and so has pages of 4 KB already: a step then takes some
+    percent longer (docs/kernels.md), since the processor looks up more often where a page is.
     """
     dtype = np.dtype(dtype)
     count = size * dtype.itemsize

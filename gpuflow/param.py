@@ -18,6 +18,8 @@ from gpuflow.errors import explain
 from gpuflow.regularizer import WeightDecayRegularizer
 from gpuflow.tensor import Tensor
 
+PIECE = 1 << 20   # bytes of a table that are looked at together
+
 
 class Initializer:
     """Makes the first numbers of a parameter. Subclasses define `array`; Paddle's way, `forward`, works as well.
@@ -311,8 +313,10 @@ def fingerprint(initializer: Initializer) -> tuple:
     for key, value in sorted(vars(initializer).items()):
         value = value._array if isinstance(value, Tensor) else value
         if device.is_array(value):
-            array = np.ascontiguousarray(device.to_numpy(value))
-            digest = hashlib.blake2b(array.view(np.uint8).reshape(-1).data, digest_size=8).hexdigest()
-            value = f"array{list(array.shape)}#{digest}"
+            array, digest = np.atleast_1d(device.to_numpy(value)), hashlib.blake2b(digest_size=8)
+            rows = max(PIECE // max(array[:1].nbytes, 1), 1)
+            for first in range(0, len(array), rows):    # of a table in another order than C's, a piece is a copy
+                digest.update(np.ascontiguousarray(array[first:first + rows]).view(np.uint8).reshape(-1).data)
+            value = f"array{list(value.shape)}#{digest.hexdigest()}"
         parts.append((key.lstrip("_"), value))
     return (type(initializer).__name__, *parts)

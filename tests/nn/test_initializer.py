@@ -10,6 +10,7 @@ import pytest
 import gpuflow
 from gpuflow import nn
 from gpuflow.nn import initializer as I
+from gpuflow.param import PIECE
 from tests.golden.initializers_cases import DRAWN, FIXED, GAINS
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "initializers.json").read_text())
@@ -108,13 +109,29 @@ def test_assign_copies_and_takes_tensors():
     assert filled(I.Assign(t), [1, 2]).tolist() == [[1, 2]]
 
 
-def test_assign_needs_the_table_once_more_and_nothing_on_top():
-    table = np.ones((4000, 500), np.float32)   # 8 MB
+@pytest.mark.parametrize("name", [None, "assigned.once"])     # a name is remembered with a digest of the table
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_assign_needs_the_table_once_more_and_nothing_on_top(name, order):
+    table = np.ones((40000, 100), np.float32, order)   # 16 MB
+    nn.Embedding(1, 1, weight_attr=gpuflow.ParamAttr(name="assigned.first", initializer=I.Assign(np.ones((1, 1)))))
     tracemalloc.start()
-    nn.Embedding(4000, 500, weight_attr=gpuflow.ParamAttr(initializer=I.Assign(table)))
+    nn.Embedding(40000, 100, weight_attr=gpuflow.ParamAttr(name=name, initializer=I.Assign(table)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 1.05 * table.nbytes   # with the table itself: 2.05 times
+    assert peak < table.nbytes + 1.5 * PIECE   # with the table itself: twice, and a piece of it
+
+
+def test_tables_with_the_same_numbers_share_a_name_in_whatever_order_they_lie():
+    table = np.random.default_rng(0).normal(size=(3000, 200)).astype(np.float32)
+
+    def embedding(table):
+        return nn.Embedding(3000, 200, weight_attr=gpuflow.ParamAttr("assigned.order", I.Assign(table)))
+
+    first, second = embedding(table), embedding(np.asfortranarray(table))
+    assert first.weight is second.weight
+    table[2999, 199] += 1
+    with pytest.raises(ValueError, match="sharing"):
+        embedding(table)
 
 
 def test_global_initializer():

@@ -49,6 +49,7 @@ from gpuflow.dtypes import (
 from gpuflow.functional.complexes import *  # noqa: F403
 from gpuflow.functional.creation import *  # noqa: F403
 from gpuflow.functional.joining import *  # noqa: F403
+from gpuflow.functional.keywords import with_keywords
 from gpuflow.functional.linalg import *  # noqa: F403
 from gpuflow.functional.manipulation import *  # noqa: F403
 from gpuflow.functional.math import *  # noqa: F403
@@ -85,6 +86,7 @@ manual_seed = seed
 half, float, double, cfloat, cdouble = float16, float32, float64, complex64, complex128
 pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 globals().update(methods.FUNCTIONS)
+globals().update(with_keywords(globals()))
 _log.from_environment()
 
 if TYPE_CHECKING:

@@ -146,9 +146,9 @@ def tile(x, repeat_times, name=None):
     return call(OPS["tile"], (x,), {"repeats": integers("tile", repeat_times)})
 
 
-def repeat_interleave(x, repeats, axis=None, name=None):
+def repeat_interleave(x, repeats, axis=None, name=None, *, output_size=None):
     """Every entry of x along `axis` (of the flattened x for None) repeated: `repeats` times, or repeats[i] times entry
-    i."""
+    i. output_size: how many that makes, for those who know; it spares nothing here."""
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     if isinstance(repeats, Tensor) and repeats.size > 1:

@@ -105,9 +105,17 @@ def median(x, axis=None, keepdim=False, mode="avg", name=None):
     return middle, where(bad, reshape(first, shape) if keepdim else first, index)
 
 
-def searchsorted(sorted_sequence, values, out_int32=False, right=False, name=None):
+def searchsorted(sorted_sequence, values, out_int32=False, right=False, name=None, *, side=None, sorter=None):
     """Where each value goes into the last axis of sorted_sequence to keep it sorted: before equal elements, or after
-    them where `right`. int64 (int32 where out_int32), values' shape."""
+    them where `right` (side="right"). int64 (int32 where out_int32), values' shape.
+
+    sorter: the order that sorts sorted_sequence, where it is not sorted itself.
+    """
+    if side not in (None, "left", "right") or (right and side == "left"):
+        raise ValueError(explain("searchsorted", "side as left or right, in agreement with right", repr(side)))
+    right = right or side == "right"
+    if sorter is not None:
+        sorted_sequence = take_along_axis(sorted_sequence, sorter, -1)
     out = call(OPS["searchsorted"], (sorted_sequence, values), {"right": bool(right)})
     return cast(out, "int32") if out_int32 else out
 
@@ -278,10 +286,10 @@ def index_sample(x, index):
     return call(OPS["take_along_axis"], (x, index), {"axis": 1})
 
 
-def index_add(x, index, axis, value, name=None):
-    """x with the entries of `value` along `axis` added to the entries that the vector `index` names."""
+def index_add(x, index, axis, value, alpha=1, name=None):
+    """x with the entries of alpha * `value` along `axis` added to the entries that the vector `index` names."""
     index, attrs = _entries("index_add", x, index, axis)
-    return call(OPS["additem"], (x, value, index), attrs)
+    return call(OPS["additem"], (x, value if alpha == 1 else value * alpha, index), attrs)
 
 
 def index_fill(x, index, axis, value, name=None):

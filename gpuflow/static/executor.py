@@ -48,6 +48,8 @@ class Executor:
         if not isinstance(scope, Scope):
             raise TypeError(explain("Executor.run", "a static.Scope", type(scope).__name__))
         replays = strategy is not None and strategy.allow_cuda_graph_capture
+        if not isinstance(feed, dict | None):
+            raise TypeError(explain("Executor.run", "feed as a dict of names and arrays", type(feed).__name__))
         plan = self._plan(program, [] if fetch_list is None else fetch_list, replays)
         given = self._fed(program, plan, feed or {})
         if program.random_seed:
@@ -91,7 +93,10 @@ class Executor:
         elif device.is_array(given):
             array = given
         else:
-            array = np.asarray(given)
+            try:
+                array = np.asarray(given)
+            except ValueError as error:    # of a ragged list
+                raise ValueError(explain(where, "numbers in the shape of an array", str(error))) from None
             if array.dtype.kind in "biuf" and not isinstance(given, np.generic):   # plain numbers are of any dtype
                 array = array.astype(value.dtype.dtype)
         if array.dtype != value.dtype.dtype:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuflow import dispatch
 from gpuflow.errors import explain
-from gpuflow.ops.registry import OpDef, fit
+from gpuflow.ops.registry import OpDef, Spec, fit
 from gpuflow.ops.rows import SparseRows
 from gpuflow.static.elements import NotElementwise
 from gpuflow.static.value import Value
@@ -52,6 +52,11 @@ class Operator:
     def bind(self, plan):
         """step(env): runs the operator once."""
         raise NotImplementedError
+
+    def explained(self, error: Exception, array_of) -> Exception:
+        """The error to raise in place of one that a run ended in here. array_of(value): what the run holds of it."""
+        error.add_note(f"in {self}")
+        return error
 
     def ends(self):
         """The Values through whose gradients the way back comes in, None for one without."""
@@ -174,6 +179,10 @@ class Apply(Operator):
             a = forward(xp, *[env[i] for i in ins], **attrs)
             env[out] = a if type(a) is array_type else xp.asarray(a)
         return any_number
+
+    def explained(self, error, array_of):
+        specs = [Spec(array_of(x).shape, x.dtype) if isinstance(x, Value) else x for x in self.inputs]
+        return super().explained(self.op.explain_failure(specs, self.attrs, error), array_of)
 
     def over(self):
         return self.outputs[0].shape

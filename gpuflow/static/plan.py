@@ -3,6 +3,7 @@
 Operators that nothing depends on are left out; each of the others becomes a function over `env`, the list of a run's
 arrays; an array is let go after the last function that reads it. What a run needs is looked up here, once.
 """
+from operator import length_hint
 from typing import Any
 
 import numpy as np
@@ -208,8 +209,16 @@ class Plan:
             if self.replay is not None and end - begin == len(self.steps):
                 self.replay.advance(env)
                 return
-            for step in self.steps[begin:end]:
-                step(env)
+            steps = iter(self.steps[begin:end])
+            try:
+                for step in steps:
+                    step(env)
+            except Exception as error:
+                failed = self.operators[end - 1 - length_hint(steps)]
+                better = failed.explained(error, lambda x: env[self.at(x)])
+                if better is error:
+                    raise
+                raise better from error
 
     def found(self, env: list) -> list:
         """The fetched arrays, as far as they are computed."""

@@ -116,6 +116,9 @@ def test_each_run_is_one_step(exe):
     ({"z": np.zeros(3)}, None, ValueError, "'z'"),
     ({"x": np.zeros((4, 7), "float32")}, None, ValueError, r"'x'.*\[-1, 8\].*\[4, 7\]"),
     ({"x": np.zeros((4, 8), "int64")}, None, TypeError, "'x'.*float32.*int64"),
+    ({"x": [[1.0], [2.0, 3.0]]}, None, ValueError, "'x'.*inhomogeneous"),
+    ({"x": "no numbers"}, None, TypeError, "'x'.*float32"),
+    ({"x": np.zeros((3, 8), "float32")}, None, ValueError, r"cross_entropy.*\[3, 4\].*\[4\][^$]*linear.out_1, y"),
     (None, "nobody", ValueError, "'nobody'"),
 ])
 def test_run_refuses_what_it_cannot_mean(exe, feed, fetch, error, words):
@@ -124,6 +127,11 @@ def test_run_refuses_what_it_cannot_mean(exe, feed, fetch, error, words):
     feed = feeds() if feed is None else feed if not feed else {**feeds(), **feed}
     with pytest.raises(error, match=words):
         exe.run(feed=feed, fetch_list=[fetch or loss])
+
+
+def test_feeds_are_a_dict(exe):
+    with pytest.raises(TypeError, match="a dict of names"):
+        exe.run(feed=[np.zeros(3)])
 
 
 def test_a_parameter_without_numbers_is_named(exe):

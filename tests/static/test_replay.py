@@ -75,8 +75,10 @@ def trained(wrap, place, rows=(8,) * 6):
         return found + [v.numpy() for v in net.state_dict().values()]
 
 
+@pytest.mark.parametrize("fusion", ["never", "always"])
 @pytest.mark.parametrize("rows", [(8,) * 6, (8, 4, 8, 4, 8, 4, 8, 8)], ids=["one batch size", "two batch sizes"])
-def test_training_gives_the_same_bits(rows, gpu):
+def test_training_gives_the_same_bits(rows, fusion, gpu, monkeypatch):
+    monkeypatch.setenv("GPUFLOW_FUSION", fusion)
     plain = trained(lambda program: program, "gpu:0", rows)
     assert fake_cupy.Graph.launches == 0
     for a, b in zip(trained(compiled, "gpu:0", rows), plain, strict=True):

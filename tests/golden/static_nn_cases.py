@@ -5,6 +5,7 @@ x, y, z, i: data of the shapes beside them, the first size unknown; int64 where 
 import numpy as np
 
 ROWS = 3
+SAMPLERS = ("nce_0.w_1", "nce_0.w_2", "nce_0.w_3")    # tables of what nce draws from, which Paddle counts as parameters
 IMAGE, VOLUME = {"x": [None, 4, 6, 5]}, {"x": [None, 2, 4, 4, 4]}
 CASES = {
     "fc": ("nn.fc(x, 4, num_flatten_dims=2, activation='tanh')", {"x": [None, 2, 3]}),
@@ -34,6 +35,10 @@ CASES = {
     "prelu, channel": ("nn.prelu(x, 'channel')", IMAGE),
     "prelu, element": ("nn.prelu(x, 'element')", IMAGE),
     "bilinear_tensor_product": ("nn.bilinear_tensor_product(x, y, 3, act='tanh')", {"x": [None, 2], "y": [None, 4]}),
+    "nce": ("nn.nce(x, i, 5, num_neg_samples=3, sampler='custom_dist', custom_dist=[0.0, 0.0, 1.0, 0.0, 0.0])",
+            {"x": [None, 4], "i": [None, 1]}),      # where each draw is the third class
+    "nce, two labels": ("nn.nce(x, i, 4, sampler='custom_dist', custom_dist=[0.0, 1.0, 0.0, 0.0], bias_attr=False)",
+                        {"x": [None, 4], "i": [None, 2]}),
     "row_conv": ("nn.row_conv(x, 2)", {"x": [None, 6, 4]}),
     "spectral_norm": ("nn.spectral_norm(x, dim=1, power_iters=2)", {"x": [3, 4, 2]}),
 }
@@ -54,7 +59,7 @@ def run(paddle, call, shapes) -> dict:
         exe = static.Executor(paddle.CPUPlace())
         exe.run(startup)
         state = sorted((v for v in main.list_vars() if v.persistable and v.dtype == paddle.float32
-                        and "learning_rate" not in v.name), key=lambda v: v.name)
+                        and "learning_rate" not in v.name and v.name not in SAMPLERS), key=lambda v: v.name)
         scope = static.global_scope()
         for v in state:
             scope.find_var(v.name).get_tensor().set(rng.uniform(0.2, 1.0, v.shape).astype("float32"), paddle.CPUPlace())

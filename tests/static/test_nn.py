@@ -38,7 +38,7 @@ def test_nce_is_the_loss_against_what_it_draws(exe):
     scores = 1 / (1 + np.exp(-(x @ w.T + b.T)))
     true, noise = np.take_along_axis(scores, label, 1), scores[:, 2:3]
     expected = -np.log(true / (true + 3 * share[label])) - 3 * np.log(3 / (noise + 3))
-    np.testing.assert_allclose(found, 2 * expected, rtol=1e-5)
+    np.testing.assert_allclose(found, 2 * expected / (3 + 1), rtol=1e-5)
 
 
 def test_sparse_embedding_is_an_embedding_with_gradients_of_rows(exe):

@@ -282,7 +282,8 @@ def row_conv(input, future_context_size, param_attr=None, act=None):
 
 def nce(input, label, num_total_classes, sample_weight=None, param_attr=None, bias_attr=None, num_neg_samples=None,
         name=None, sampler="uniform", custom_dist=None, seed=0, is_sparse=False):
-    """The loss of noise-contrastive estimation, [N, 1], against num_neg_samples (default 10) classes drawn at random.
+    """The loss of noise-contrastive estimation, [N, 1], against num_neg_samples (default 10) classes drawn at random,
+    divided by num_neg_samples + 1.
 
     input: [N, D]. label: int [N, T]. weight: [num_total_classes, D]; bias: [num_total_classes, 1]. sample_weight:
     [N, 1]. sampler: "uniform", "log_uniform" (frequent classes have small numbers), or "custom_dist" with its
@@ -317,6 +318,7 @@ def nce(input, label, num_total_classes, sample_weight=None, param_attr=None, bi
     expected, others = share(label) * count, share(drawn) * count
     loss = -((true / (true + expected)).log().sum(1, keepdim=True)
              + (others / (noise + others)).log().sum(1, keepdim=True))
+    loss = loss / (count + 1.0)
     return loss if sample_weight is None else loss * sample_weight.reshape([-1, 1])
 
 

@@ -299,6 +299,30 @@ def test_a_program_prints_as_a_person_reads_it():
     assert "linear_0.b_0: float32 [16] = initialise(Constant(value=0.0))" in str(static.default_startup_program())
 
 
+def test_guards_nest_and_come_undone():
+    outer, inner, startup = static.Program(), static.Program(), static.Program()
+    default = static.default_main_program(), static.default_startup_program()
+    with pytest.raises(RuntimeError, match="on the way"), static.program_guard(outer, startup):
+        static.data("a", [1]) + 1.0
+        with static.program_guard(inner):
+            static.data("b", [1]) * 2.0
+            nn.Linear(2, 2)
+            assert static.default_startup_program() is startup     # that of the guard around, where none is given
+        static.data("a", [1]) - 1.0
+        raise RuntimeError("on the way")
+    assert (static.default_main_program(), static.default_startup_program()) == default
+    assert [op.type for op in outer.global_block().ops] == ["add", "subtract"]
+    assert [op.type for op in inner.global_block().ops] == ["multiply"] and len(startup.global_block().ops) == 2
+
+
+def test_name_scopes_are_seen_in_a_program():
+    with static.name_scope("encoder"), static.name_scope("first"):
+        static.data("x", [1]) + 1.0
+    static.data("x", [1]) * 2.0
+    lines = [line.strip() for line in str(static.default_main_program()).splitlines()[-2:]]
+    assert lines[0].startswith("[encoder/first] add.out_0") and lines[1].startswith("multiply.out_0")
+
+
 def test_gradients_and_steps_say_what_they_read():
     _, _, loss = classifier()
     paddle.optimizer.SGD(0.1).minimize(loss)

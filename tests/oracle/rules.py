@@ -35,9 +35,9 @@ RULES = {
     "sgd": ("SGD", {"learning_rate": LR}),
     "momentum": ("Momentum", {"learning_rate": LR, "momentum": 0.8}),
     "nesterov": ("Momentum", {"learning_rate": LR, "momentum": 0.8, "use_nesterov": True}),
-    "adam": ("Adam", {"learning_rate": 0.05}),
+    "adam": ("Adam", {"learning_rate": 0.04}),
     "amsgrad": ("Adam", {"learning_rate": 0.05, "beta2": 0.9, "amsgrad": True}),
-    "adamw": ("AdamW", {"learning_rate": 0.05, "weight_decay": 0.0}),
+    "adamw": ("AdamW", {"learning_rate": 0.04, "weight_decay": 0.0}),
     "adamax": ("Adamax", {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.95}),
     "nadam": ("NAdam", {"learning_rate": 0.05, "momentum_decay": 0.1}),
     "radam": ("RAdam", {"learning_rate": 0.05, "beta2": 0.95}),
@@ -54,7 +54,8 @@ BY_VALUE, BY_NORM = {"clip": ["ClipGradByValue", 0.1]}, {"clip": ["ClipGradByNor
 BY_GLOBAL_NORM, RANGE = {"clip": ["ClipGradByGlobalNorm", 0.3]}, {"clip": ["ClipGradByValue", 0.15, -0.08]}
 CLIPS = {"unclipped": {}, "by value": BY_VALUE, "by norm": BY_NORM, "by global norm": BY_GLOBAL_NORM}
 DECAYS = {"undecayed": None, "L1": ["L1Decay", 0.1], "L2": ["L2Decay", 0.1], "float": 0.1}
-OWN_RATE, OWN_PENALTY = {"w": {"learning_rate": 0.5}}, {"table": {"regularizer": ["L2Decay", 0.3]}}
+OWN_RATE, OWN_PENALTY = {"w": {"learning_rate": 0.5}}, {"table": {"regularizer": ["L1Decay", 0.05]}}
+OWN_PENALTY_OF_SIGNS = {"table": {"regularizer": ["L2Decay", 0.3]}}   # enough to turn some
 ADDS = "adds its own decay to that of a ParamAttr's regularizer"
 AHEAD, CRASHES = "corrects the bias as if sparse gradients came a step later", "crashes at sparse gradients"
 NO_ROWS = {"adam": AHEAD, "amsgrad": AHEAD, "adamw": CRASHES, "adamax": CRASHES, "nadam": CRASHES, "radam": CRASHES,
@@ -110,20 +111,22 @@ def decayed(rule, decay):
     return {"args": {"weight_decay": decay}}
 
 
-def crossed(rule, clip, decay, own):
-    """Clip and decay with arguments of ParamAttr for some parameters. Rprop sees a clip only where there is decay."""
+def crossed(rule, strategy, decay, own):
+    """Strategy, decay and own arguments of ParamAttr together. Rprop sees only signs, so a clip only beside decay."""
     attr = dict(decayed(rule, decay).get("attr", {}))
     for name, said in own.items():
         attr[name] = attr.get(name, {}) | said
     differs = {"differs": ADDS} if rule in DECOUPLED and isinstance(decay, float) else {}
-    return case(rule, **decayed(rule, decay) | clip | differs | {"attr": attr})
+    if rule == "lamb" and attr and "groups" in strategy:
+        differs = {"differs": "forgets a ParamAttr's regularizer in groups"}
+    return case(rule, **decayed(rule, decay) | strategy | differs | {"attr": attr})
 
 
 def table():
     cases = {}
     for rule, clip, decay in product(RULES, CLIPS, DECAYS):
         if (rule, decay) != ("rprop", "float"):   # has no argument for it
-            own = OWN_PENALTY if rule == "rprop" else OWN_RATE | OWN_PENALTY
+            own = OWN_PENALTY_OF_SIGNS if rule == "rprop" else OWN_RATE | OWN_PENALTY
             cases[f"{rule}/{clip}, {decay}"] = crossed(rule, CLIPS[clip], DECAYS[decay], own)
     for rule, clip in product(RULES, CLIPS):
         if clip != "unclipped":
@@ -133,8 +136,10 @@ def table():
                   for clip in CLIPS}
     for rule in RULES:
         cases[f"{rule}/range"] = crossed(rule, RANGE, DECAYS["L1"], {})
-        cases |= {f"{rule}/{name}": case(rule, **strategy) for name, strategy in STRATEGIES.items()
-                  if (rule, name) != ("rprop", "scheduled")}   # takes no scheduler
+        for name, strategy in STRATEGIES.items():
+            if (rule, name) != ("rprop", "scheduled"):   # takes no scheduler
+                decay = DECAYS["undecayed" if "sparse" in strategy else "L1"]
+                cases[f"{rule}/{name}"] = crossed(rule, strategy, decay, strategy.get("attr", {}))
         cases[f"{rule}/rate of group and parameter"] = case(rule, **BOTH_RATES)
         if rule not in ("rprop", "lamb"):
             cases[f"{rule}/penalty of group and parameter"] = case(rule, **BOTH_PENALTIES)

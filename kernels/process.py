@@ -1,5 +1,5 @@
 """What gpuflow settles about its process before its first CPU kernel, where the user has not: how OpenMP's threads
-wait, and what the C library does with freed memory."""
+wait, and what the C library does with freed memory. And how a kernel is kept to one thread."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ def keep_freed_memory() -> bool:
     library.mallopt(_TOP_PAD, 64 << 20)             # and grows in large steps
     # Arrays below 1 GiB come from the heap, not from mappings of their own; older versions take 32 MiB at most.
     return bool(library.mallopt(_MMAP_THRESHOLD, 1 << 30) or library.mallopt(_MMAP_THRESHOLD, 32 << 20))
+
+
+def on_one_thread(kernel, *arguments):
+    """kernel(*arguments), for work that is done before a second thread is awake."""
+    import numba
+
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        return kernel(*arguments)
+    finally:
+        numba.set_num_threads(threads)

@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from gpuflow_kernels import build
+from gpuflow_kernels import build, process
 
 SMALL = 1 << 12    # elements; below, NumPy is done before Numba's call begins
 SERIAL = 1 << 17   # below, waking a second thread takes longer than the work itself
@@ -28,16 +28,7 @@ def takes(*arrays) -> bool:
 
 def _run(kernel, size, *arguments):
     """Calls the kernel, on one thread for a small `size`."""
-    if size >= SERIAL:
-        return kernel(*arguments)
-    import numba
-
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        return kernel(*arguments)
-    finally:
-        numba.set_num_threads(threads)
+    return kernel(*arguments) if size >= SERIAL else process.on_one_thread(kernel, *arguments)
 
 
 def _flat(*arrays):

@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from gpuflow_kernels import build
+from gpuflow_kernels import build, process
 from gpuflow_kernels.update import layout, numba_text
 from gpuflow_kernels.update.layout import CHUNK, DENSE, SCALARS, SPARSE
 from gpuflow_kernels.update.parts import Part, chunk_table
@@ -177,18 +177,7 @@ def _call(kernel, packed, *arguments):
     of threads."""
     if packed[0].size > SERIAL_CHUNKS * CHUNK:
         return functools.partial(kernel, *arguments)
-    return functools.partial(_on_one_thread, kernel, *arguments)
-
-
-def _on_one_thread(kernel, *arguments):
-    import numba
-
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        kernel(*arguments)
-    finally:
-        numba.set_num_threads(threads)
+    return functools.partial(process.on_one_thread, kernel, *arguments)
 
 
 @functools.cache
